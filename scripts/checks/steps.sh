@@ -1,0 +1,103 @@
+# shellcheck shell=bash
+# Sourced by scripts/check: runs one step after the other, tells each one's time, and leaves nothing running.
+#
+# A step is a name and a command (a function is fine). It gets its own process group, so that an interrupted run can
+# end all of it, and its own log; a failed step shows the end of its log and the run goes on, to find every failure.
+# What has to be stopped at the end is pushed to `at_exit`. Nothing here decides what the steps are.
+
+steps_log=${steps_log:?the folder for the logs}
+steps_lines=() at_exit=()
+steps_passed=0 steps_failed=0 steps_running="" steps_name=""
+
+# step NAME COMMAND...: never fails itself; `finish` tells whether all passed.
+step() {
+    local name=$1 log="$steps_log/${1// /-}.log" status=0 began=$SECONDS word
+    steps_name=$name
+    shift
+    printf '== %s\n' "$name"
+    # Job control gives the step a process group of its own.
+    set -m
+    (
+        set -euo pipefail
+        trap - EXIT INT TERM HUP
+        "$@"
+    ) >"$log" 2>&1 </dev/null 9>&- &
+    steps_running=$!
+    set +m
+    wait "$steps_running" || status=$?
+    # Whatever the step forgot to end.
+    kill -KILL -- "-$steps_running" 2>/dev/null || true
+    steps_running=""
+    if [ "$status" -eq 0 ]; then
+        word=passed
+        steps_passed=$((steps_passed + 1))
+    else
+        word=FAILED
+        steps_failed=$((steps_failed + 1))
+        printf -- '-- the end of %s\n' "$log"
+        tail -n "${STEPS_TAIL:-150}" "$log"
+        printf -- '-- %s failed with status %s\n' "$name" "$status"
+    fi
+    steps_lines+=("$(printf '%-6s %5ss  %-28s %s' "$word" "$((SECONDS - began))" "$name" "$(note_of "$log")")")
+    printf '   %s after %s s\n' "$word" "$((SECONDS - began))"
+}
+
+# How many tests a log tells of, for the summary.
+note_of() {
+    awk '/^test result:/ { for (i = 2; i <= NF; i++) if ($i == "passed;") n += $(i - 1); seen = 1 }
+         /^summary: / { note = substr($0, 10) }
+         END { if (note != "") print note; else if (seen) print n " tests" }' "$1"
+}
+
+# counted COMMAND...: runs tests; fails also when nothing ran, or when one was ignored.
+counted() {
+    local out
+    out=$(mktemp "$steps_log/counted.XXXXXX")
+    # Said aloud, because `set -e` is off where a function is called in a condition.
+    "$@" | tee "$out" || return
+    awk '/^test result:/ { seen = 1; for (i = 2; i <= NF; i++) { if ($i == "passed;") ran += $(i - 1); if ($i == "ignored;") skipped += $(i - 1) } }
+         END { if (!ran) { print "no test ran"; exit 1 } if (skipped) { print skipped " tests were ignored"; exit 1 } }' "$out"
+    rm -f "$out"
+}
+
+# finish: the summary; fails when a step did, or when none ran.
+finish() {
+    printf '\n'
+    printf '%s\n' "${steps_lines[@]}"
+    printf '\n%s passed, %s failed\n' "$steps_passed" "$steps_failed"
+    [ "$steps_failed" -eq 0 ] && [ "$steps_passed" -gt 0 ]
+}
+
+# Ends the running step and everything pushed to `at_exit`, the newest first. Set as the EXIT trap by `steps_begin`.
+steps_end() {
+    local status=$? n
+    trap - EXIT
+    trap '' INT TERM HUP
+    if [ -n "$steps_running" ]; then
+        printf '\ninterrupted during: %s\n' "$steps_name" >&2
+        end_group "$steps_running"
+        [ "$status" -ne 0 ] || status=1
+    fi
+    for ((n = ${#at_exit[@]} - 1; n >= 0; n--)); do
+        eval "${at_exit[n]}" || true
+    done
+    exit "$status"
+}
+
+# end_group PID: asks a process group to end, and makes it after five seconds.
+end_group() {
+    local n
+    kill -TERM -- "-$1" 2>/dev/null || return 0
+    for ((n = 0; n < 50; n++)); do
+        kill -0 -- "-$1" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    kill -KILL -- "-$1" 2>/dev/null || true
+}
+
+steps_begin() {
+    trap steps_end EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+}

@@ -1,0 +1,112 @@
+//! [`App`]: all that a request or a job may reach. Made once per process, shared by reference counting.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::sync::Cache;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{Clock, Moment};
+use crate::config::Settings;
+use crate::gemini;
+use crate::ids::{NodeId, UserId};
+use crate::keys::Keys;
+use crate::limits::Limits;
+use crate::live::Live;
+use crate::people::People;
+use crate::sms;
+use crate::store::{self, Store};
+
+/// One process of the service.
+#[derive(Debug)]
+pub struct App {
+    pub settings: Settings,
+    pub store: Store,
+    pub clock: Clock,
+    pub keys: Keys,
+    pub live: Live,
+    pub limits: Limits,
+    pub people: People,
+    pub gemini: gemini::Client,
+    pub sms: sms::Sender,
+    /// Room lists as they were sent, by user, the user's `rooms_rev` and the part that was asked for.
+    pub room_lists: Cache<(UserId, i64, String), Arc<[u8]>>,
+    /// How many tokens each model takes in, as Gemini said lately; None: it did not say.
+    pub input_limits: Cache<String, Option<u64>>,
+    /// This process as the holder of leases.
+    pub node: NodeId,
+    /// Everything spawned is spawned here, so that shutdown can wait for it.
+    pub tasks: TaskTracker,
+    /// Cancelled when the process should end.
+    pub stop: CancellationToken,
+}
+
+impl App {
+    /// # Errors
+    /// When a key in the settings cannot be read.
+    pub fn new(settings: Settings, store: Store, clock: Clock) -> Result<Arc<Self>, BadKey> {
+        Ok(Arc::new(Self {
+            keys: Keys::new(&settings.auth).map_err(|error| BadKey(error.to_string()))?,
+            gemini: gemini::Client::new(&settings.gemini).map_err(|error| BadKey(error.to_string()))?,
+            sms: sms::Sender::new(&settings.auth.otp_delivery).map_err(|error| BadKey(error.to_string()))?,
+            live: Live::in_memory(),
+            limits: Limits::in_memory(),
+            people: People::new(&store),
+            room_lists: room_lists(),
+            input_limits: Cache::builder().max_capacity(1000).time_to_live(Duration::from_mins(10)).build(),
+            node: NodeId::new(clock.now()),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            settings,
+            store,
+            clock,
+        }))
+    }
+}
+
+/// How often the database is asked for the time.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);
+
+impl App {
+    /// Measures the clock against the database's, once; nothing to do where the machine's own clock counts.
+    pub async fn measure_clock(&self) -> store::Result<()> {
+        if self.clock.follows_database() {
+            let mut reader = self.store.read().await?;
+            let asked = Instant::now();
+            let (now,) = crate::fetch_one!(&mut reader, (Moment,), "select clock_timestamp()")?;
+            self.clock.follow(asked, now);
+        }
+        Ok(())
+    }
+
+    /// Measures the clock again and again until the app stops.
+    pub async fn follow_clock(self: Arc<Self>) {
+        while self.clock.follows_database() && !self.stop.is_cancelled() {
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(CLOCK_EVERY) => {
+                    if let Err(cause) = self.measure_clock().await {
+                        tracing::warn!(%cause, "the database's clock could not be read");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// At most this many bytes of room lists are kept.
+const ROOM_LISTS: u64 = 32 * 1024 * 1024;
+
+fn room_lists() -> Cache<(UserId, i64, String), Arc<[u8]>> {
+    Cache::builder()
+        .max_capacity(ROOM_LISTS)
+        .weigher(|_, list: &Arc<[u8]>| u32::try_from(list.len()).unwrap_or(u32::MAX).saturating_add(200))
+        .time_to_idle(Duration::from_mins(10))
+        .build()
+}
+
+/// A key in the settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadKey(String);

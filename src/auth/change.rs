@@ -1,0 +1,183 @@
+//! Changing what signs somebody in: a forgotten password, a known one, the number.
+//!
+//! Each needs a fresh code to the number that counts, or the password; each ends sessions in its own transaction.
+
+use super::code::{self, Purpose, Refused, Tried};
+use super::password::{self, PasswordError, Right};
+use super::{Device, Mobile, SignedIn, User, sql, verify};
+use crate::app::App;
+use crate::clock::Moment;
+use crate::limits::Standing;
+use crate::store::{self, Tx};
+
+/// What proves that it is the account's own person, beyond a session.
+#[derive(Debug)]
+pub enum Proof {
+    Password(String),
+    Code(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    #[error("the code was not taken")]
+    Code(Refused),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error("the number is a user's already")]
+    MobileTaken,
+    #[error("the account is gone")]
+    Gone,
+    #[error("too many failed verifications from this address")]
+    TooMany(Standing),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// What a transaction came to; a refused code is committed as well, for it counts.
+type Outcome<T> = Result<std::result::Result<T, ChangeError>, store::Error>;
+
+/// Sets a new password by a code to the number, and ends every session.
+pub async fn reset_password(
+    app: &App,
+    mobile: &Mobile,
+    otp: &str,
+    new: String,
+    device: &Device,
+) -> Result<(), ChangeError> {
+    let reserved = verify::reserve_failure(app, device).await.map_err(ChangeError::TooMany)?;
+    let now = app.clock.now();
+    let hash = app.keys.passwords.hash(new).await;
+    let outcome: Outcome<_> = crate::transaction!(app.store, |tx| {
+        let code = match code::try_code(tx, app, mobile, [Purpose::ResetPassword; 2], otp, now).await? {
+            Tried::Right(code) => code,
+            Tried::Wrong(refused) => return Ok(Err(ChangeError::Code(refused))),
+        };
+        code::spend(tx, code, now).await?;
+        // A right code of a number that is nobody's: told as a wrong one is.
+        let Some(user) = sql::user_by_mobile(tx, mobile).await? else {
+            return Ok(Err(ChangeError::Code(Refused::Invalid { attempts_left: 0 })));
+        };
+        let change = app.people.change(user.id);
+        sql::set_password(tx, user.id, &hash).await?;
+        sql::end_sessions(tx, user.id, None, now).await?;
+        Ok(Ok(change))
+    });
+    outcome??.all();
+    reserved.give_back(now).await;
+    Ok(())
+}
+
+/// Sets a new password, or a first one, and ends every other session.
+pub async fn change_password(
+    app: &App,
+    me: &SignedIn,
+    proof: Proof,
+    new: String,
+    device: &Device,
+) -> Result<(), ChangeError> {
+    let user = present(app, me).await?;
+    let hash = app.keys.passwords.hash(new).await;
+    let proven = prove(app, &user, proof, device).await?;
+    let purposes = [Purpose::Confirm, Purpose::ResetPassword];
+    let now = app.clock.now();
+    let change = app.people.change(me.user);
+    let outcome: Outcome<()> = crate::transaction!(app.store, |tx| {
+        if let Err(refused) = proven.hold(tx, app, &user.mobile, purposes, now).await? {
+            return Ok(Err(refused));
+        }
+        sql::set_password(tx, me.user, &hash).await?;
+        sql::end_sessions(tx, me.user, Some(me.session), now).await?;
+        Ok(Ok(()))
+    });
+    let outcome = outcome?;
+    change.all();
+    outcome?;
+    proven.give_back(now).await;
+    Ok(())
+}
+
+/// Moves an account to a number that a code proves to be its person's.
+pub async fn change_mobile(
+    app: &App,
+    me: &SignedIn,
+    mobile: &Mobile,
+    otp: &str,
+    proof: Proof,
+    device: &Device,
+) -> Result<User, ChangeError> {
+    let mut user = present(app, me).await?;
+    let reserved = verify::reserve_failure(app, device).await.map_err(ChangeError::TooMany)?;
+    let proven = prove(app, &user, proof, device).await?;
+    let now = app.clock.now();
+    let change = app.people.change(me.user);
+    let outcome: Outcome<()> = crate::transaction!(app.store, |tx| {
+        // Two people swapping numbers wait for one another in the same order.
+        let (first, second) =
+            if user.mobile.as_str() < mobile.as_str() { (&user.mobile, mobile) } else { (mobile, &user.mobile) };
+        sql::lock_number(tx, first).await?;
+        sql::lock_number(tx, second).await?;
+        let code = match code::try_code(tx, app, mobile, [Purpose::ChangeMobile; 2], otp, now).await? {
+            Tried::Right(code) => code,
+            Tried::Wrong(refused) => return Ok(Err(ChangeError::Code(refused))),
+        };
+        if let Err(refused) = proven.hold(tx, app, &user.mobile, [Purpose::Confirm; 2], now).await? {
+            return Ok(Err(refused));
+        }
+        code::spend(tx, code, now).await?;
+        if sql::user_by_mobile(tx, mobile).await?.is_some() {
+            return Ok(Err(ChangeError::MobileTaken));
+        }
+        sql::set_mobile(tx, me.user, mobile).await?;
+        sql::delete_signups(tx, mobile).await?;
+        Ok(Ok(()))
+    });
+    let outcome = outcome?;
+    change.all();
+    outcome?;
+    reserved.give_back(now).await;
+    proven.give_back(now).await;
+    user.mobile = mobile.clone();
+    Ok(user)
+}
+
+async fn present(app: &App, me: &SignedIn) -> Result<User, ChangeError> {
+    sql::user(&mut app.store.read().await?, me.user).await?.ok_or(ChangeError::Gone)
+}
+
+/// A proof on its way into the transaction that acts on it.
+enum Proven<'a> {
+    Password(Right),
+    /// Looked at in the transaction, where it is also spent.
+    Code(String, crate::limits::Reservation<'a>),
+}
+
+async fn prove<'a>(app: &'a App, user: &User, proof: Proof, device: &Device) -> Result<Proven<'a>, ChangeError> {
+    Ok(match proof {
+        Proof::Password(password) => {
+            Proven::Password(password::try_password(app, &user.mobile, password, device).await?)
+        }
+        Proof::Code(otp) => {
+            Proven::Code(otp, verify::reserve_failure(app, device).await.map_err(ChangeError::TooMany)?)
+        }
+    })
+}
+
+impl Proven<'_> {
+    /// Whether it holds now; a code is spent by it.
+    async fn hold(&self, tx: &mut Tx, app: &App, mobile: &Mobile, purposes: [Purpose; 2], now: Moment) -> Outcome<()> {
+        Ok(match self {
+            Self::Password(right) if right.still_holds(tx).await? => Ok(()),
+            Self::Password(_) => Err(PasswordError::Wrong.into()),
+            Self::Code(otp, _) => match code::try_code(tx, app, mobile, purposes, otp, now).await? {
+                Tried::Right(code) => Ok(code::spend(tx, code, now).await?),
+                Tried::Wrong(refused) => Err(ChangeError::Code(refused)),
+            },
+        })
+    }
+
+    async fn give_back(self, now: Moment) {
+        if let Self::Code(_, reserved) = self {
+            reserved.give_back(now).await;
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What single fields may hold.
+
+use crate::app::App;
+use crate::auth::{Mobile, password};
+use crate::http::ApiError;
+
+const LONGEST_USERNAME: usize = 80;
+/// A code has six digits; anything that short is looked at and found wrong.
+const LONGEST_CODE: usize = 32;
+
+pub(super) fn mobile(app: &App, typed: &str) -> Result<Mobile, ApiError> {
+    Mobile::parse(typed, &app.settings.auth).map_err(|error| ApiError::field("mobile", error.to_string()))
+}
+
+/// A password that is being set.
+pub(super) fn new_password(field: &str, password: String) -> Result<String, ApiError> {
+    password::fit(password).map_err(|unfit| ApiError::field(field, unfit.to_string()))
+}
+
+pub(super) fn code(field: &str, code: &str) -> Result<String, ApiError> {
+    let code = code.trim();
+    if code.is_empty() || code.len() > LONGEST_CODE {
+        return Err(ApiError::field(field, "must be the code's six digits"));
+    }
+    Ok(code.to_owned())
+}
+
+/// A name to be called by; nothing but spaces is none.
+pub fn username(name: Option<String>) -> Result<Option<String>, ApiError> {
+    let Some(name) = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()) else { return Ok(None) };
+    if name.chars().count() > LONGEST_USERNAME || name.chars().any(char::is_control) {
+        return Err(ApiError::field(
+            "username",
+            format!("must have at most {LONGEST_USERNAME} characters, all visible"),
+        ));
+    }
+    Ok(Some(name))
+}

@@ -1,0 +1,98 @@
+//! Sending a code: decided and counted here, carried by a job, so that answer and time are the same for every number.
+
+use std::time::Duration;
+
+use super::code::Purpose;
+use super::marks::{self, Allowance, DAY, Mark, TEN_MINUTES};
+use super::{Mobile, sql};
+use crate::app::App;
+use crate::clock::Moment;
+use crate::config::OtpDelivery;
+use crate::ids::CodeId;
+use crate::jobs::{self, Job};
+use crate::keys::Codes;
+use crate::store::{self, Tx};
+
+/// How long a second request repeats the living code instead of voiding it.
+const REPEATED: Duration = Duration::from_mins(1);
+
+/// A code is on its way.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub expires_in: Duration,
+    /// When asking again makes a new code.
+    pub resend_in: Duration,
+    /// The code itself, if it may be shown.
+    pub otp: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    #[error("too many codes were sent to this number")]
+    TooMany { now: Moment, until: Moment },
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Sends a code to a number, whosever it is. `may_show`: the answer goes to somebody who may read codes.
+pub async fn send_code(app: &App, mobile: &Mobile, purpose: Purpose, may_show: bool) -> Result<Sent, SendError> {
+    let now = app.clock.now();
+    let is_shown = matches!(app.settings.auth.otp_delivery, OtpDelivery::Response);
+    let code = crate::transaction!(app.store, |tx| {
+        sql::lock_number(tx, mobile).await?;
+        if let Err(until) = marks::check(tx, mobile, Mark::Sent, &allowances(app), now).await? {
+            return Err(SendError::TooMany { now, until });
+        }
+        let code = living_or_new(tx, app, mobile, purpose, now).await?;
+        marks::add(tx, mobile, Mark::Sent, now).await?;
+        if !is_shown {
+            jobs::enqueue_house(tx, &Job::SendCode { id: code.id }, now).await?;
+        }
+        Ok(code)
+    })?;
+    if !is_shown {
+        app.live.ring_for_jobs();
+    } else if !may_show {
+        tracing::warn!(to = %mobile.masked(), "a code was not shown: the request did not come from this machine. \
+            ALLOW_OTP_IN_RESPONSE=true shows codes to everybody");
+    }
+    let otp = (is_shown && may_show).then(|| app.keys.codes.code(&code.nonce, mobile.as_str(), purpose.as_str()));
+    let resend_in = code.created_at.plus(REPEATED).since(now);
+    Ok(Sent { expires_in: code.expires_at.since(now), resend_in, otp })
+}
+
+fn allowances(app: &App) -> [Allowance; 2] {
+    let throttles = &app.settings.throttles;
+    [
+        Allowance { name: "codes", most: throttles.codes_in_10_minutes, within: TEN_MINUTES },
+        Allowance { name: "codes-a-day", most: throttles.codes_a_day, within: DAY },
+    ]
+}
+
+async fn living_or_new(
+    tx: &mut Tx,
+    app: &App,
+    mobile: &Mobile,
+    purpose: Purpose,
+    now: Moment,
+) -> store::Result<sql::Unspent> {
+    let tries = i64::from(app.settings.throttles.code_tries);
+    for code in sql::unspent_codes(tx, mobile, [purpose; 2]).await? {
+        let is_living = code.expires_at > now && code.tries < tries;
+        if is_living && now < code.created_at.plus(REPEATED) {
+            return Ok(code);
+        }
+        sql::spend_code(tx, code.id, now).await?;
+    }
+    let code = sql::Unspent {
+        id: CodeId::new(now).0,
+        mobile: mobile.clone(),
+        purpose,
+        nonce: Codes::nonce(),
+        created_at: now,
+        expires_at: now.plus(app.settings.auth.otp_ttl),
+        tries: 0,
+    };
+    sql::insert_code(tx, &code).await?;
+    Ok(code)
+}

@@ -1,0 +1,150 @@
+//! Signing up: a number says who it would be. Nothing of it counts before a code proves the number.
+
+use std::time::Duration;
+
+use super::marks::TEN_MINUTES;
+use super::{Device, Mobile, Plan, Role, User, sql};
+use crate::app::App;
+use crate::clock::Moment;
+use crate::ids::UserId;
+use crate::jobs;
+use crate::limits::{Limit, Standing};
+use crate::store::{self, Tx};
+
+/// How long a sign-up waits for its number to be verified.
+const WAITS: Duration = Duration::from_hours(24);
+/// How many sign-ups of one number a password is tried against: each costs a hash.
+const TRIED: usize = 3;
+
+/// What somebody would like to be.
+#[derive(Debug)]
+pub struct Wish {
+    pub mobile: Mobile,
+    pub username: Option<String>,
+    pub password: Option<String>,
+}
+
+/// A sign-up that waits for its code.
+#[derive(Debug)]
+pub struct SignedUp {
+    pub user: User,
+    /// Proves at the verification that it is the same person's.
+    pub token: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SignUpError {
+    #[error("the number is verified already")]
+    MobileTaken,
+    #[error("too many sign-ups from this address")]
+    TooMany(Standing),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Keeps a sign-up until its number is verified. The only call that tells whether a number is taken.
+pub async fn sign_up(app: &App, wish: Wish, device: &Device) -> Result<SignedUp, SignUpError> {
+    let now = app.clock.now();
+    let limit = Limit::new(app.settings.throttles.signups_by_address, TEN_MINUTES);
+    app.limits.hit("sign-ups", &device.throttle_key, limit, now).await.map_err(SignUpError::TooMany)?;
+    let password_hash = match wish.password {
+        Some(password) => Some(app.keys.passwords.hash(password).await),
+        None => None,
+    };
+    let signup = sql::Pending {
+        id: UserId::new(now),
+        username: wish.username,
+        password_hash,
+        address: device.address.clone(),
+        created_at: now,
+    };
+    crate::transaction!(app.store, |tx| {
+        sql::lock_number(tx, &wish.mobile).await?;
+        if sql::user_by_mobile(tx, &wish.mobile).await?.is_some() {
+            return Err(SignUpError::MobileTaken);
+        }
+        sql::insert_signup(tx, &wish.mobile, &signup, now.plus(WAITS)).await?;
+        Ok(())
+    })?;
+    let token = app.keys.signup.seal(signup.id.0, 0);
+    Ok(SignedUp { user: user_of(&wish.mobile, Some(&signup), signup.id, now), token })
+}
+
+/// What a verification brings along to prove that a sign-up was the same person's.
+#[derive(Debug, Default)]
+pub(super) struct Proof {
+    pub token: Option<String>,
+    pub password: Option<String>,
+}
+
+/// The sign-up that a verification proves to be its own: by token, by password, or, for the older clients, by coming
+/// from the same address soon.
+pub(super) async fn proven(
+    app: &App,
+    mobile: &Mobile,
+    proof: Proof,
+    device: &Device,
+    now: Moment,
+) -> store::Result<Option<UserId>> {
+    let pending = sql::pending(&mut app.store.read().await?, mobile, now).await?;
+    let by_token = proof.token.and_then(|token| app.keys.signup.open(&token)).map(|(id, _)| UserId(id));
+    if by_token.is_some() {
+        return Ok(by_token);
+    }
+    let hashes = pending.iter().filter_map(|signup| Some((signup.id, signup.password_hash.clone()?)));
+    let hashes: Vec<_> = hashes.take(TRIED).collect();
+    if let Some(password) = proof.password.filter(|_| !hashes.is_empty()) {
+        for (id, hash) in hashes {
+            if app.keys.passwords.fits(password.clone(), Some(hash)).await {
+                return Ok(Some(id));
+            }
+        }
+        // Another password is no lack of proof, it is proof of somebody else.
+        return Ok(None);
+    }
+    let is_recent = |signup: &&sql::Pending| now.since(signup.created_at) <= TEN_MINUTES;
+    let same = pending.iter().find(|signup| signup.address == device.address).filter(is_recent);
+    Ok(same.filter(|_| app.settings.auth.legacy_signup).map(|signup| signup.id))
+}
+
+/// Makes the user of a number that was just verified: from the proven sign-up, or bare. None when nobody may sign up.
+pub(super) async fn create(
+    tx: &mut Tx,
+    app: &App,
+    mobile: &Mobile,
+    proven: Option<UserId>,
+    now: Moment,
+) -> store::Result<Option<User>> {
+    let signups = sql::pending(tx, mobile, now).await?;
+    if signups.is_empty() && !app.settings.auth.auto_signup {
+        return Ok(None);
+    }
+    let signup = match proven {
+        Some(id) => sql::pending_by_id(tx, id, mobile, now).await?,
+        None => None,
+    };
+    let id = signup.as_ref().map_or_else(|| UserId::new(now), |signup| signup.id);
+    let user = user_of(mobile, signup.as_ref(), id, now);
+    insert(tx, app, &user, signup.and_then(|signup| signup.password_hash).as_deref()).await?;
+    Ok(Some(user))
+}
+
+/// A user with all that every user has, in one transaction.
+pub(super) async fn insert(tx: &mut Tx, app: &App, user: &User, password_hash: Option<&str>) -> store::Result<()> {
+    sql::insert_user(tx, user, password_hash).await?;
+    jobs::open_account(tx, user.id, app.settings.quota.basic_replies_at_once).await?;
+    sql::delete_signups(tx, &user.mobile).await
+}
+
+fn user_of(mobile: &Mobile, signup: Option<&sql::Pending>, id: UserId, now: Moment) -> User {
+    User {
+        id,
+        mobile: mobile.clone(),
+        username: signup.and_then(|signup| signup.username.clone()),
+        password_set: signup.is_some_and(|signup| signup.password_hash.is_some()),
+        role: Role::User,
+        plan: Plan::Basic,
+        created_at: now,
+        suspended_at: None,
+    }
+}

@@ -1,0 +1,90 @@
+//! Asking Gemini for a reply: what is asked, and the pieces of the answer on their way to `live`.
+//!
+//! No transaction is open while the network speaks.
+
+use std::time::Instant;
+
+use super::end::Verdict;
+use super::{Usage, context, judge, sql};
+use crate::app::App;
+use crate::billing::{self, Budget};
+use crate::gemini::{Event, FinishReason, Request};
+use crate::ids::MessageId;
+use crate::jobs::{Claim, EndError};
+use crate::live::Written;
+use crate::store;
+
+/// No answer is longer; what comes after is cut, as by `MAX_TOKENS`.
+const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
+
+/// What there is to ask.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    Request(Box<Request>),
+    /// Nothing: the reply has its end without Gemini.
+    Ended(Verdict),
+}
+
+/// Reads what the model gets to see.
+pub(super) async fn prepare(app: &App, reply: MessageId) -> store::Result<Prepared> {
+    let Some(task) = sql::task(&mut app.store.read().await?, reply).await? else {
+        return Ok(Prepared::Ended(Verdict::Gone));
+    };
+    if billing::budget(app).await? == Budget::Exhausted {
+        return Ok(Prepared::Ended(Verdict::failed("budget_exhausted", "Today's budget is spent.", true)));
+    }
+    let model = task.model.clone().unwrap_or_else(|| app.settings.gemini.model.clone());
+    let Ok(contents) = context::choose(app, &task, &model).await? else {
+        let overflow = Verdict::failed("context_overflow", "The message is too long for the model.", false);
+        return Ok(Prepared::Ended(overflow));
+    };
+    Ok(Prepared::Request(Box::new(Request {
+        model,
+        contents,
+        system_instruction: task.system_instruction,
+        max_output_tokens: Some(app.settings.gemini.max_output_tokens),
+        thinking: None,
+    })))
+}
+
+/// Streams the answer; each piece is live as soon as it is here.
+pub(super) async fn ask(app: &App, claim: &Claim, reply: MessageId, request: Request) -> Result<Verdict, EndError> {
+    let asked = Instant::now();
+    let mut stream = match app.gemini.stream(&request, &format!("{reply}.{}", claim.attempt)).await {
+        Ok(stream) => stream,
+        Err(error) => return Ok(judge::refused(claim, &error, None, app.clock.now())),
+    };
+    let mut text = String::new();
+    // An empty text already says which attempt is being written.
+    publish(app, claim, reply, &text, "")?;
+    loop {
+        match stream.next().await {
+            Ok(Event::Text(piece)) if text.len() + piece.len() > LONGEST_ANSWER => {
+                let usage = stream.usage().map(Usage::from);
+                return Ok(judge::complete(text, FinishReason::MaxTokens, usage, request.model));
+            }
+            Ok(Event::Text(piece)) => {
+                if text.is_empty() {
+                    metrics::histogram!("gemini_first_text_seconds").record(asked.elapsed());
+                }
+                publish(app, claim, reply, &text, &piece)?;
+                text.push_str(&piece);
+            }
+            Ok(Event::Thought(_)) => {}
+            Ok(Event::End(outcome)) => {
+                metrics::histogram!("gemini_answer_seconds").record(asked.elapsed());
+                return Ok(judge::finished(text, outcome, request.model));
+            }
+            Err(error) => return Ok(judge::refused(claim, &error, stream.usage(), app.clock.now())),
+        }
+    }
+}
+
+/// Puts a piece behind `so_far` into the live text; a later attempt that is writing there has the job.
+fn publish(app: &App, claim: &Claim, reply: MessageId, so_far: &str, piece: &str) -> Result<(), EndError> {
+    let written = match app.live.write(reply, claim.attempt, so_far.len(), piece) {
+        Written::Gap => app.live.write(reply, claim.attempt, 0, &format!("{so_far}{piece}")),
+        written => written,
+    };
+    if written == Written::Outrun { Err(EndError::Lost) } else { Ok(()) }
+}

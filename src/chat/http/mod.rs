@@ -1,0 +1,26 @@
+//! Chatrooms and messages over HTTP: JSON in and out, errors to status.
+
+mod messages;
+mod problems;
+mod rooms;
+mod views;
+
+use std::sync::Arc;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::http::openapi::alias;
+
+/// All of the feature's routes.
+pub fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(rooms::list, rooms::open))
+        .routes(alias(routes!(rooms::open), "/chatroom/create"))
+        .routes(routes!(rooms::show, rooms::change, rooms::remove))
+        .routes(routes!(messages::list))
+        .routes(routes!(messages::post))
+        .routes(alias(routes!(messages::post), "/chatroom/{id}/messages"))
+        .routes(routes!(messages::show))
+}

@@ -1,0 +1,44 @@
+//! The feature's errors as problems.
+
+use crate::chat::{ReadError, RoomError, SendError};
+use crate::http::{ApiError, Code};
+
+impl From<RoomError> for ApiError {
+    fn from(error: RoomError) -> Self {
+        match error {
+            RoomError::NoSuchRoom => Self::new(Code::ChatroomNotFound),
+            RoomError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch),
+            RoomError::Store(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NoSuchRoom => Self::new(Code::ChatroomNotFound),
+            ReadError::NoSuchMessage => Self::new(Code::MessageNotFound),
+            ReadError::Store(cause) => cause.into(),
+        }
+    }
+}
+
+impl SendError {
+    /// `seconds` until the next midnight UTC, when prompts and budget return.
+    pub(super) fn problem(self, seconds: u64) -> ApiError {
+        match self {
+            Self::NoSuchRoom => ApiError::new(Code::ChatroomNotFound),
+            Self::Gone => ApiError::new(Code::MessageNotFound).detail("What this Idempotency-Key made is gone"),
+            Self::IdempotencyMismatch => ApiError::new(Code::IdempotencyMismatch),
+            Self::PromptLimitReached { prompts } => ApiError::new(Code::PromptLimitReached)
+                .detail(format!("All prompts of today are spent; they return at {}", prompts.resets_at))
+                .with("prompts", prompts)
+                .retry_after(seconds),
+            Self::ContextOverflow { estimated, fits } => ApiError::new(Code::ContextOverflow)
+                .detail(format!("The message is about {estimated} tokens long, and {fits} fit")),
+            Self::UnknownModel(model) => ApiError::internal(format!("{model} stayed unknown")),
+            Self::BudgetExhausted => ApiError::new(Code::BudgetExhausted).retry_after(seconds),
+            Self::Store(cause) => cause.into(),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What clients see of rooms and messages.
+
+use serde::Serialize;
+
+use crate::billing::Prompts;
+use crate::chat::{self, Chatroom, Fault, Message, Role, Status, Usage};
+use crate::clock::Moment;
+use crate::http::Cursor;
+use crate::ids::{ChatroomId, MessageId};
+
+/// A conversation.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Chatroom, example = json!({
+    "id": "0199f7a4-6e30-7c61-a1f0-5d1c6a0b9c11", "name": "Travel", "title": "Travel", "model": null,
+    "system_instruction": "Answer briefly.", "archived": false, "created_at": "2026-11-21T10:40:00.000Z",
+    "updated_at": "2026-11-21T10:47:00.000Z", "last_message_at": "2026-11-21T10:47:00.000Z",
+}))]
+pub(super) struct ChatroomView {
+    id: ChatroomId,
+    #[schema(required)]
+    name: Option<String>,
+    /// The same as `name`.
+    #[schema(required, deprecated)]
+    title: Option<String>,
+    /// The model asked; null: the deployment's.
+    #[schema(required)]
+    model: Option<String>,
+    #[schema(required)]
+    system_instruction: Option<String>,
+    archived: bool,
+    created_at: Moment,
+    updated_at: Moment,
+    #[schema(required)]
+    last_message_at: Option<Moment>,
+}
+
+impl From<Chatroom> for ChatroomView {
+    fn from(room: Chatroom) -> Self {
+        Self {
+            id: room.id,
+            title: room.name.clone(),
+            name: room.name,
+            model: room.model,
+            system_instruction: room.system_instruction,
+            archived: room.archived,
+            created_at: room.created_at,
+            updated_at: room.updated_at,
+            last_message_at: room.last_message_at,
+        }
+    }
+}
+
+/// A conversation with its newest messages.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ChatroomWithMessages)]
+pub(super) struct OpenRoomView {
+    #[serde(flatten)]
+    room: ChatroomView,
+    /// The newest 50 of the current branch, oldest first.
+    messages: Vec<MessageView>,
+    /// For what is older, in `GET /chatroom/{id}/messages`; null: these are all.
+    #[schema(required)]
+    messages_next_cursor: Option<Cursor>,
+    /// Where live events go on from here.
+    #[schema(example = "7.-.0.0")]
+    last_event_id: String,
+}
+
+impl OpenRoomView {
+    /// `newest` is newest first, with one more than `most` when there are older ones.
+    pub(super) fn new(room: Chatroom, mut newest: Vec<Message>, most: usize) -> Self {
+        let has_older = newest.len() > most;
+        newest.truncate(most);
+        let messages_next_cursor = newest.last().filter(|_| has_older).map(|oldest| Cursor::of(&oldest.seq));
+        let writing = newest.iter().find(|message| message.status == Status::Generating);
+        let last_event_id = event_id(room.rev, writing);
+        newest.reverse();
+        Self {
+            room: room.into(),
+            messages: newest.into_iter().map(MessageView::from).collect(),
+            messages_next_cursor,
+            last_event_id,
+        }
+    }
+}
+
+/// `rev.reply.attempt.offset`: what a reader has seen of a room.
+fn event_id(rev: i64, reply: Option<&Message>) -> String {
+    match reply {
+        Some(reply) => format!("{rev}.{}.{}.{}", reply.id, reply.attempt, reply.content.len()),
+        None => format!("{rev}.-.0.0"),
+    }
+}
+
+/// A message of a person or of the model.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Message, example = json!({
+    "id": "0199f7aa-d6a8-7d10-9c9e-3b1f0c5d7e22", "chatroom_id": "0199f7a4-6e30-7c61-a1f0-5d1c6a0b9c11", "seq": 2,
+    "parent_id": "0199f7aa-d6a8-7a4c-8f51-6a2d9e0b4c33", "role": "model", "content": "Paris.", "status": "complete",
+    "created_at": "2026-11-21T10:47:00.000Z", "completed_at": "2026-11-21T10:47:02.310Z", "finish_reason": "STOP",
+    "model": "gemini-3.8-flash", "attempt": 1, "prompt": {"charged": true, "reason": "complete"},
+    "usage": {"prompt_tokens": 12, "completion_tokens": 2, "thought_tokens": 0, "total_tokens": 14},
+}))]
+pub(super) struct MessageView {
+    id: MessageId,
+    chatroom_id: ChatroomId,
+    /// The room's order.
+    seq: i64,
+    #[schema(required)]
+    parent_id: Option<MessageId>,
+    role: Role,
+    /// Of a reply that is being written: the text so far.
+    content: String,
+    status: Status,
+    created_at: Moment,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_at: Option<Moment>,
+    /// Gemini's word for why the answer ended, such as STOP or `MAX_TOKENS`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finish_reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Fault>,
+    /// Of a reply that waits out a passing fault: when it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Moment>,
+    /// Of a reply: how often it was begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<i64>,
+    /// Of a reply that ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<PromptView>,
+}
+
+/// Whether a reply's prompt was charged.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = PromptCharge)]
+struct PromptView {
+    charged: bool,
+    /// The status that decided.
+    reason: Status,
+}
+
+impl From<Message> for MessageView {
+    fn from(message: Message) -> Self {
+        let status = message.status;
+        Self {
+            id: message.id,
+            chatroom_id: message.chatroom_id,
+            seq: message.seq,
+            parent_id: message.parent_id,
+            role: message.role,
+            content: message.content,
+            status,
+            created_at: message.created_at,
+            completed_at: message.completed_at,
+            finish_reason: message.finish_reason,
+            model: message.model,
+            usage: message.usage,
+            error: message.error,
+            retry_at: message.retry_at,
+            attempt: (message.role == Role::Model).then_some(message.attempt),
+            prompt: message.charged.map(|charged| PromptView { charged, reason: status }),
+        }
+    }
+}
+
+/// A message that was taken in, and the reply that was promised.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Accepted, example = json!({
+    "message": {
+        "id": "0199f7aa-d6a8-7a4c-8f51-6a2d9e0b4c33", "chatroom_id": "0199f7a4-6e30-7c61-a1f0-5d1c6a0b9c11", "seq": 1,
+        "parent_id": null, "role": "user", "content": "What is the capital of France?", "status": "sent",
+        "created_at": "2026-11-21T10:47:00.000Z",
+    },
+    "reply": {
+        "id": "0199f7aa-d6a8-7d10-9c9e-3b1f0c5d7e22", "chatroom_id": "0199f7a4-6e30-7c61-a1f0-5d1c6a0b9c11", "seq": 2,
+        "parent_id": "0199f7aa-d6a8-7a4c-8f51-6a2d9e0b4c33", "role": "model", "content": "", "status": "queued",
+        "created_at": "2026-11-21T10:47:00.000Z", "attempt": 0,
+    },
+    "prompts": {"limit": 5, "used": 1, "remaining": 4, "resets_at": "2026-11-22T00:00:00.000Z"},
+    "last_event_id": "8.-.0.0",
+}))]
+pub(super) struct AcceptedView {
+    message: MessageView,
+    reply: MessageView,
+    prompts: Prompts,
+    /// Where live events of this reply begin.
+    last_event_id: String,
+}
+
+impl From<chat::Accepted> for AcceptedView {
+    fn from(accepted: chat::Accepted) -> Self {
+        let chat::Accepted { message, reply, prompts, room_rev, .. } = accepted;
+        let last_event_id = format!("{room_rev}.{}.0.0", reply.id);
+        Self { message: message.into(), reply: reply.into(), prompts, last_event_id }
+    }
+}

@@ -1,0 +1,73 @@
+//! What follows from what Gemini said: an answer, a failure, or another try later.
+
+use std::time::Duration;
+
+use super::end::Verdict;
+use super::{Fault, Usage};
+use crate::clock::Moment;
+use crate::gemini::{self, FinishReason, Outcome};
+use crate::jobs::{Claim, MOST_FAULTS};
+
+/// From its first claim a reply has this long, waits included.
+pub(super) const PATIENCE: Duration = Duration::from_mins(10);
+
+/// An answer that came to its end. Without a word it is no answer, whatever the reason, and costs nothing.
+pub(super) fn finished(text: String, outcome: Outcome, asked: String) -> Verdict {
+    let usage = outcome.usage.map(Usage::from);
+    if !text.is_empty() {
+        return complete(text, outcome.finish_reason, usage, outcome.model_version.unwrap_or(asked));
+    }
+    let fault = match outcome.finish_reason {
+        FinishReason::Stop => Fault::new("answer_empty", "The model had nothing to say.", true),
+        FinishReason::MaxTokens => {
+            Fault::new("answer_empty", "The model used up its tokens before the first word.", true)
+        }
+        reason => Fault::new("blocked", format!("The answer was withheld ({}).", reason.as_str()), false),
+    };
+    Verdict::Failed { fault, usage }
+}
+
+pub(super) fn complete(text: String, reason: FinishReason, usage: Option<Usage>, model: String) -> Verdict {
+    Verdict::Complete { text, finish_reason: reason.as_str(), usage, model }
+}
+
+/// What follows from a fault of Gemini's.
+pub(super) fn refused(claim: &Claim, error: &gemini::Error, usage: Option<gemini::Usage>, now: Moment) -> Verdict {
+    // Only the code: what Gemini says may quote the conversation.
+    tracing::info!(job = %claim.id, attempt = claim.attempt, code = error.code(), "Gemini did not answer");
+    metrics::counter!("gemini_errors_total", "code" => error.code()).increment(1);
+    let fault = Fault::new(error.code(), error.message(), error.is_passing());
+    let usage = usage.map(Usage::from);
+    if error.is_passing() {
+        again(claim, fault, usage, error.not_before(now), now)
+    } else {
+        Verdict::Failed { fault, usage }
+    }
+}
+
+/// Later once more, when there are faults and time left; else the end, and the prompt back.
+fn again(claim: &Claim, fault: Fault, usage: Option<Usage>, not_before: Option<Moment>, now: Moment) -> Verdict {
+    let due = not_before.unwrap_or_else(|| now.plus(pause(claim.faults)));
+    if claim.faults >= MOST_FAULTS || due > claim.first_claimed_at.plus(PATIENCE) {
+        Verdict::Failed { fault, usage }
+    } else {
+        Verdict::Retry { fault, usage, due }
+    }
+}
+
+/// 2, 4, 8, 16, 32 seconds: an upstream that is away for a minute costs no answer.
+fn pause(faults: i64) -> Duration {
+    Duration::from_secs(2 << faults.clamp(0, 4))
+}
+
+impl From<gemini::Usage> for Usage {
+    fn from(usage: gemini::Usage) -> Self {
+        let whole = |tokens| i64::try_from(tokens).unwrap_or(i64::MAX);
+        Self {
+            prompt_tokens: whole(usage.prompt),
+            completion_tokens: whole(usage.completion),
+            thought_tokens: whole(usage.thoughts),
+            total_tokens: whole(usage.total),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The room list, cached under the user's `rooms_rev`: every write of theirs raises it, so no entry can be older than
+//! what they last wrote, on whichever node.
+
+use std::sync::Arc;
+
+use super::{Chatroom, sql};
+use crate::app::App;
+use crate::clock::Moment;
+use crate::ids::{ChatroomId, UserId};
+use crate::store;
+
+/// Which part of whose list, at which revision.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RoomList {
+    pub owner: UserId,
+    pub rooms_rev: i64,
+    pub archived: bool,
+    pub after: Option<(Moment, ChatroomId)>,
+    pub most: i64,
+}
+
+/// The rooms, made into bytes by `render` once per revision; true when they were there already.
+pub async fn list_rooms(
+    app: &App,
+    wanted: RoomList,
+    render: impl FnOnce(Vec<Chatroom>) -> Vec<u8>,
+) -> store::Result<(Arc<[u8]>, bool)> {
+    let part = format!("{}/{:?}/{}", wanted.archived, wanted.after, wanted.most);
+    let key = (wanted.owner, wanted.rooms_rev, part);
+    if let Some(kept) = app.room_lists.get(&key) {
+        return Ok((kept, true));
+    }
+    let RoomList { owner, archived, after, most, .. } = wanted;
+    let rooms = sql::rooms(&mut app.store.read().await?, owner, archived, after, most).await?;
+    let bytes: Arc<[u8]> = render(rooms).into();
+    app.room_lists.insert(key, Arc::clone(&bytes));
+    Ok((bytes, false))
+}

@@ -1,0 +1,113 @@
+//! Conversations: chatrooms, their messages, and the promise of a reply.
+//!
+//! A message is accepted in one transaction (prompt, message, job) and answered later by the worker.
+//! Start reading at [`send`], then [`write_reply`].
+
+mod ask;
+mod context;
+mod end;
+mod erase;
+mod estimate;
+pub mod http;
+mod judge;
+mod list;
+mod operator;
+mod read;
+mod rooms;
+mod send;
+mod sql;
+mod text;
+mod write;
+
+use serde::Serialize;
+
+use crate::clock::Moment;
+use crate::ids::{ChatroomId, MessageId};
+
+pub use erase::{delete_rooms, has_rooms};
+pub use estimate::tokens;
+pub use list::{RoomList, list_rooms};
+pub use operator::{FailedReply, RetryError, failed_replies, retry_reply};
+pub use read::{ReadError, Slice, message, messages, room_with_messages};
+pub use rooms::{NewRoom, RoomChange, RoomError, change_room, delete_room, open_room, room};
+pub use send::{Accepted, SendError, Sender, send};
+pub use text::{Text, TextError};
+pub use write::{Stopped, give_up, write_reply};
+
+/// A conversation of one person with the model.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Chatroom {
+    pub id: ChatroomId,
+    pub name: Option<String>,
+    pub model: Option<String>,
+    pub system_instruction: Option<String>,
+    pub archived: bool,
+    pub created_at: Moment,
+    pub updated_at: Moment,
+    pub last_message_at: Option<Moment>,
+    pub active_at: Moment,
+    pub rev: i64,
+}
+
+/// Who wrote a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    User,
+    Model,
+}
+
+/// Where a message stands. A person's is `sent`; a reply goes from `queued` to `generating` (and back, while a passing
+/// fault is waited out) and ends in one of the last three for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Sent,
+    Queued,
+    Generating,
+    Complete,
+    Failed,
+    Cancelled,
+}
+
+/// Why a reply failed, or waits to be tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ReplyError)]
+pub struct Fault {
+    /// A stable word.
+    pub code: String,
+    pub message: String,
+    /// Whether asking again may help.
+    pub retryable: bool,
+}
+
+/// A message as it stands now; of a reply that is being written, with the text so far.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub id: MessageId,
+    pub chatroom_id: ChatroomId,
+    pub seq: i64,
+    pub parent_id: Option<MessageId>,
+    pub role: Role,
+    pub content: String,
+    pub status: Status,
+    pub created_at: Moment,
+    pub completed_at: Option<Moment>,
+    pub finish_reason: Option<String>,
+    pub model: Option<String>,
+    pub usage: Option<Usage>,
+    pub error: Option<Fault>,
+    pub retry_at: Option<Moment>,
+    pub attempt: i64,
+    /// Of a reply that ended: whether its prompt was charged.
+    pub charged: Option<bool>,
+}
+
+/// Tokens of one reply, as Gemini counted them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Usage {
+    pub prompt_tokens: i64,
+    pub completion_tokens: i64,
+    pub thought_tokens: i64,
+    pub total_tokens: i64,
+}

@@ -1,0 +1,487 @@
+//! Every statement about chatrooms and messages.
+
+use super::{Chatroom, Fault, Message, Role, Status, Usage};
+use crate::clock::Moment;
+use crate::ids::{ChatroomId, MessageId, UserId};
+use crate::store::{On, Result, Tx};
+use crate::{execute, fetch_all, fetch_one, fetch_optional};
+
+/// The ids of a message and its reply.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    pub message: MessageId,
+    pub reply: MessageId,
+}
+
+/// Where a room stands: what the next message hangs on.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(super) struct Place {
+    pub head: Option<MessageId>,
+    pub next_seq: i64,
+    pub model: Option<String>,
+    pub system_instruction: Option<String>,
+}
+
+/// The room, when it is this person's. Its owner's queue row is locked already, and with it all of their rooms.
+pub(super) async fn lock_room(tx: &mut Tx, owner: UserId, room: ChatroomId) -> Result<Option<Place>> {
+    fetch_optional!(
+        tx,
+        Place,
+        "select head, next_seq, model, system_instruction from chatrooms where id = $1 and owner = $2",
+        room,
+        owner
+    )
+}
+
+pub(super) async fn insert_pair(
+    tx: &mut Tx,
+    room: ChatroomId,
+    place: &Place,
+    pair: Pair,
+    text: &str,
+    now: Moment,
+) -> Result<()> {
+    execute!(
+        tx,
+        "insert into messages (id, chatroom_id, seq, parent_id, current, role, content, status, created_at, attempt, charged_day, rev)
+         select $1, $2, $3, $4, true, 'user', $5, 'sent', $6, 0, null, rev + 1 from chatrooms where id = $2
+         union all
+         select $7, $2, $3 + 1, $1, true, 'model', '', 'queued', $6, 0, $8, rev + 1 from chatrooms where id = $2",
+        pair.message,
+        room,
+        place.next_seq,
+        place.head,
+        text,
+        now,
+        pair.reply,
+        now.day()
+    )?;
+    Ok(())
+}
+
+/// The new message and reply become the room's newest; the room's rev after it.
+pub(super) async fn advance_room(
+    tx: &mut Tx,
+    room: ChatroomId,
+    place: &Place,
+    head: MessageId,
+    now: Moment,
+) -> Result<i64> {
+    let (rev,) = fetch_one!(
+        tx,
+        (i64,),
+        "update chatrooms set head = $2, next_seq = $3, rev = rev + 1, last_message_at = $4, active_at = $4
+         where id = $1 returning rev",
+        room,
+        head,
+        place.next_seq + 2,
+        now
+    )?;
+    Ok(rev)
+}
+
+pub(super) async fn raise_rooms_rev(tx: &mut Tx, user: UserId) -> Result<i64> {
+    let (rev,) =
+        fetch_one!(tx, (i64,), "update users set rooms_rev = rooms_rev + 1 where id = $1 returning rooms_rev", user)?;
+    Ok(rev)
+}
+
+/// What [`insert_pair`] wrote, without reading it back.
+pub(super) fn pair_as_inserted(
+    room: ChatroomId,
+    place: &Place,
+    pair: Pair,
+    text: &str,
+    now: Moment,
+) -> (Message, Message) {
+    let message = Message {
+        id: pair.message,
+        chatroom_id: room,
+        seq: place.next_seq,
+        parent_id: place.head,
+        role: Role::User,
+        content: text.to_owned(),
+        status: Status::Sent,
+        created_at: now,
+        completed_at: None,
+        finish_reason: None,
+        model: None,
+        usage: None,
+        error: None,
+        retry_at: None,
+        attempt: 0,
+        charged: None,
+    };
+    let reply = Message {
+        id: pair.reply,
+        seq: place.next_seq + 1,
+        parent_id: Some(pair.message),
+        role: Role::Model,
+        content: String::new(),
+        status: Status::Queued,
+        ..message.clone()
+    };
+    (message, reply)
+}
+
+pub(super) async fn insert_room(tx: &mut Tx, owner: UserId, room: &Chatroom) -> Result<()> {
+    execute!(
+        tx,
+        "insert into chatrooms (id, owner, name, model, system_instruction, archived, created_at, updated_at, active_at,
+                                next_seq, rev)
+         values ($1, $2, $3, $4, $5, false, $6, $6, $6, 1, 1)",
+        room.id,
+        owner,
+        &room.name,
+        &room.model,
+        &room.system_instruction,
+        room.created_at
+    )?;
+    Ok(())
+}
+
+pub(super) async fn room(on: &mut impl On, owner: UserId, room: ChatroomId) -> Result<Option<Chatroom>> {
+    fetch_optional!(
+        on,
+        Chatroom,
+        "select id, name, model, system_instruction, archived, created_at, updated_at, last_message_at, active_at, rev
+         from chatrooms where id = $1 and owner = $2",
+        room,
+        owner
+    )
+}
+
+pub(super) async fn update_room(tx: &mut Tx, room: &Chatroom, now: Moment) -> Result<()> {
+    execute!(
+        tx,
+        "update chatrooms set name = $2, model = $3, system_instruction = $4, archived = $5, updated_at = $6, rev = rev + 1
+         where id = $1",
+        room.id,
+        &room.name,
+        &room.model,
+        &room.system_instruction,
+        room.archived,
+        now
+    )?;
+    Ok(())
+}
+
+pub(super) async fn delete_room(tx: &mut Tx, room: ChatroomId) -> Result<()> {
+    execute!(tx, "delete from messages where chatroom_id = $1", room)?;
+    execute!(tx, "delete from chatrooms where id = $1", room)?;
+    Ok(())
+}
+
+/// Replies of a room that have not ended: id and the day their prompt was taken from.
+pub(super) async fn unfinished(tx: &mut Tx, room: ChatroomId) -> Result<Vec<(MessageId, Option<String>)>> {
+    fetch_all!(
+        tx,
+        (MessageId, Option<String>),
+        "select id, charged_day from messages where chatroom_id = $1 and status = 'queued' and refunded_at is null",
+        room
+    )
+}
+
+/// Some of a person's rooms, archived ones too.
+pub(super) async fn room_ids(on: &mut impl On, owner: UserId, most: i64) -> Result<Vec<ChatroomId>> {
+    let rows = fetch_all!(on, (ChatroomId,), "select id from chatrooms where owner = $1 limit $2", owner, most)?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Rooms by latest activity, those after (`active_at`, `id`).
+pub(super) async fn rooms(
+    on: &mut impl On,
+    owner: UserId,
+    archived: bool,
+    after: Option<(Moment, ChatroomId)>,
+    most: i64,
+) -> Result<Vec<Chatroom>> {
+    let (at, id) = after.unwrap_or((Moment::LAST, ChatroomId(uuid::Uuid::max())));
+    fetch_all!(
+        on,
+        Chatroom,
+        "select id, name, model, system_instruction, archived, created_at, updated_at, last_message_at, active_at, rev
+         from chatrooms where owner = $1 and archived = $2 and (active_at, id) < ($3, $4)
+         order by active_at desc, id desc limit $5",
+        owner,
+        archived,
+        at,
+        id,
+        most
+    )
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    id: MessageId,
+    chatroom_id: ChatroomId,
+    seq: i64,
+    parent_id: Option<MessageId>,
+    role: String,
+    content: String,
+    status: String,
+    created_at: Moment,
+    completed_at: Option<Moment>,
+    finish_reason: Option<String>,
+    model: Option<String>,
+    prompt_tokens: Option<i64>,
+    completion_tokens: Option<i64>,
+    thought_tokens: Option<i64>,
+    total_tokens: Option<i64>,
+    error_code: Option<String>,
+    error_message: Option<String>,
+    error_retryable: Option<bool>,
+    attempt: i64,
+    charged_day: Option<String>,
+    refunded_at: Option<Moment>,
+    job_state: Option<String>,
+    job_attempt: Option<i64>,
+    job_due_at: Option<Moment>,
+    job_note: Option<String>,
+}
+
+impl From<Row> for Message {
+    fn from(row: Row) -> Self {
+        let running = row.job_state.as_deref() == Some("running");
+        let status = match row.status.as_str() {
+            "sent" => Status::Sent,
+            "complete" => Status::Complete,
+            "failed" => Status::Failed,
+            "cancelled" => Status::Cancelled,
+            _ if running => Status::Generating,
+            _ => Status::Queued,
+        };
+        let waits_for = row.job_note.filter(|_| status == Status::Queued);
+        let stored = row.error_code.map(|code| Fault {
+            code,
+            message: row.error_message.unwrap_or_default(),
+            retryable: row.error_retryable.unwrap_or(false),
+        });
+        let ended = matches!(status, Status::Complete | Status::Failed | Status::Cancelled);
+        Self {
+            id: row.id,
+            chatroom_id: row.chatroom_id,
+            seq: row.seq,
+            parent_id: row.parent_id,
+            role: if row.role == "model" { Role::Model } else { Role::User },
+            content: row.content,
+            status,
+            created_at: row.created_at,
+            completed_at: row.completed_at,
+            finish_reason: row.finish_reason,
+            model: row.model,
+            usage: row.total_tokens.map(|total| Usage {
+                prompt_tokens: row.prompt_tokens.unwrap_or(0),
+                completion_tokens: row.completion_tokens.unwrap_or(0),
+                thought_tokens: row.thought_tokens.unwrap_or(0),
+                total_tokens: total,
+            }),
+            retry_at: row.job_due_at.filter(|_| waits_for.is_some()),
+            error: waits_for.map(Fault::from_note).or(stored),
+            attempt: row.job_attempt.unwrap_or(row.attempt),
+            charged: ended.then_some(row.charged_day.is_some() && row.refunded_at.is_none()),
+        }
+    }
+}
+
+macro_rules! messages {
+    ($rest:literal) => {
+        concat!(
+            "select m.id, m.chatroom_id, m.seq, m.parent_id, m.role, m.content, m.status, m.created_at, m.completed_at,
+                    m.finish_reason, m.model, m.prompt_tokens, m.completion_tokens, m.thought_tokens, m.total_tokens,
+                    m.error_code, m.error_message, m.error_retryable, m.attempt, m.charged_day, m.refunded_at,
+                    j.state as job_state, j.attempt as job_attempt, j.due_at as job_due_at, j.note as job_note
+             from messages m left join jobs j on j.id = m.id and m.status = 'queued' ",
+            $rest
+        )
+    };
+}
+
+pub(super) async fn message(on: &mut impl On, room: ChatroomId, id: MessageId) -> Result<Option<Message>> {
+    let row = fetch_optional!(on, Row, messages!("where m.id = $1 and m.chatroom_id = $2"), id, room)?;
+    Ok(row.map(Message::from))
+}
+
+/// Messages of the current branch, newest first, with `seq` between the two (both excluded).
+pub(super) async fn newest_first(
+    on: &mut impl On,
+    room: ChatroomId,
+    above: i64,
+    below: i64,
+    most: i64,
+) -> Result<Vec<Message>> {
+    let rows = fetch_all!(
+        on,
+        Row,
+        messages!("where m.chatroom_id = $1 and m.current and m.seq > $2 and m.seq < $3 order by m.seq desc limit $4"),
+        room,
+        above,
+        below,
+        most
+    )?;
+    Ok(rows.into_iter().map(Message::from).collect())
+}
+
+/// The same, oldest first.
+pub(super) async fn oldest_first(
+    on: &mut impl On,
+    room: ChatroomId,
+    above: i64,
+    below: i64,
+    most: i64,
+) -> Result<Vec<Message>> {
+    let rows = fetch_all!(
+        on,
+        Row,
+        messages!("where m.chatroom_id = $1 and m.current and m.seq > $2 and m.seq < $3 order by m.seq limit $4"),
+        room,
+        above,
+        below,
+        most
+    )?;
+    Ok(rows.into_iter().map(Message::from).collect())
+}
+
+/// What the writing of a reply begins with.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Task {
+    pub parent_id: MessageId,
+    pub model: Option<String>,
+    pub system_instruction: Option<String>,
+}
+
+pub(super) async fn task(on: &mut impl On, reply: MessageId) -> Result<Option<Task>> {
+    fetch_optional!(
+        on,
+        Task,
+        "select m.parent_id, r.model, r.system_instruction from messages m join chatrooms r on r.id = m.chatroom_id
+         where m.id = $1 and m.status = 'queued' and m.parent_id is not null",
+        reply
+    )
+}
+
+/// One step of a conversation, as the context is made from.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(super) struct Step {
+    pub parent_id: Option<MessageId>,
+    pub role: String,
+    pub status: String,
+    pub content: String,
+}
+
+/// A message and its ancestors, nearest first, `most` of them.
+pub(super) async fn ancestors(on: &mut impl On, from: MessageId, most: i64) -> Result<Vec<Step>> {
+    fetch_all!(
+        on,
+        Step,
+        "with recursive chain (id, parent_id, depth) as (
+             select id, parent_id, cast(1 as bigint) from messages where id = $1
+             union all
+             select m.id, m.parent_id, c.depth + 1 from chain c join messages m on m.id = c.parent_id where c.depth < $2)
+         select m.parent_id, m.role, m.status, m.content from chain c join messages m on m.id = c.id order by c.depth",
+        from,
+        most
+    )
+}
+
+pub(super) async fn raise_rev(tx: &mut Tx, room: ChatroomId) -> Result<Option<i64>> {
+    let row = fetch_optional!(tx, (i64,), "update chatrooms set rev = rev + 1 where id = $1 returning rev", room)?;
+    Ok(row.map(|(rev,)| rev))
+}
+
+/// Marks a message as changed by the transaction that made `rev`.
+pub(super) async fn stamp(tx: &mut Tx, message: MessageId, rev: i64) -> Result<()> {
+    execute!(tx, "update messages set rev = $2 where id = $1", message, rev)?;
+    Ok(())
+}
+
+/// How a reply ended, as it is stored.
+#[derive(Debug)]
+pub(super) struct Ending<'a> {
+    pub status: &'static str,
+    pub content: &'a str,
+    pub finish_reason: Option<&'a str>,
+    pub model: Option<&'a str>,
+    pub usage: Option<Usage>,
+    pub error: Option<&'a Fault>,
+    pub refunded_at: Option<Moment>,
+    pub attempt: i64,
+    pub rev: i64,
+}
+
+pub(super) async fn end_reply(tx: &mut Tx, reply: MessageId, ending: &Ending<'_>, now: Moment) -> Result<bool> {
+    let done = execute!(
+        tx,
+        "update messages set status = $2, content = $3, finish_reason = $4, model = $5, prompt_tokens = $6,
+                completion_tokens = $7, thought_tokens = $8, total_tokens = $9, error_code = $10, error_message = $11,
+                error_retryable = $12, refunded_at = coalesce(refunded_at, $13), attempt = $14, rev = $15,
+                completed_at = $16
+         where id = $1 and status = 'queued'",
+        reply,
+        ending.status,
+        ending.content,
+        ending.finish_reason,
+        ending.model,
+        ending.usage.map(|usage| usage.prompt_tokens),
+        ending.usage.map(|usage| usage.completion_tokens),
+        ending.usage.map(|usage| usage.thought_tokens),
+        ending.usage.map(|usage| usage.total_tokens),
+        ending.error.map(|error| error.code.as_str()),
+        ending.error.map(|error| error.message.as_str()),
+        ending.error.map(|error| error.retryable),
+        ending.refunded_at,
+        ending.attempt,
+        ending.rev,
+        now
+    )?;
+    Ok(done == 1)
+}
+
+/// The day a reply's prompt was taken from, when it has not been given back.
+pub(super) async fn charged_day(tx: &mut Tx, reply: MessageId) -> Result<Option<String>> {
+    let row = fetch_optional!(
+        tx,
+        (Option<String>,),
+        "select charged_day from messages where id = $1 and refunded_at is null",
+        reply
+    )?;
+    Ok(row.and_then(|(day,)| day))
+}
+
+/// A failed reply, with its owner and room.
+pub(super) type Failed = (MessageId, ChatroomId, UserId, String, String, Moment, i64);
+
+pub(super) async fn failed(on: &mut impl On, most: i64) -> Result<Vec<Failed>> {
+    fetch_all!(
+        on,
+        Failed,
+        "select m.id, m.chatroom_id, r.owner, m.error_code, m.error_message, m.completed_at, m.attempt
+         from messages m join chatrooms r on r.id = m.chatroom_id where m.status = 'failed'
+         order by m.completed_at desc, m.id desc limit $1",
+        most
+    )
+}
+
+/// Owner, room, place and attempts of a failed reply.
+pub(super) async fn failed_one(on: &mut impl On, reply: MessageId) -> Result<Option<(UserId, ChatroomId, i64, i64)>> {
+    fetch_optional!(
+        on,
+        (UserId, ChatroomId, i64, i64),
+        "select r.owner, m.chatroom_id, m.seq, m.attempt from messages m join chatrooms r on r.id = m.chatroom_id
+         where m.id = $1 and m.status = 'failed'",
+        reply
+    )
+}
+
+/// A failed reply becomes a promised one again, free of charge: its prompt was given back and stays so.
+pub(super) async fn reopen(tx: &mut Tx, reply: MessageId, rev: i64) -> Result<bool> {
+    let done = execute!(
+        tx,
+        "update messages set status = 'queued', content = '', error_code = null, error_message = null,
+                error_retryable = null, finish_reason = null, completed_at = null, rev = $2
+         where id = $1 and status = 'failed'",
+        reply,
+        rev
+    )?;
+    Ok(done == 1)
+}

@@ -1,0 +1,87 @@
+//! Writing a reply: the worker's part, from its claim to its end in the database.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::ask::{self, Prepared};
+use super::end::{Verdict, settle};
+use super::judge;
+use crate::app::App;
+use crate::ids::MessageId;
+use crate::jobs::{Claim, EndError, MOST_CRASHES};
+use crate::store;
+
+/// Between two tries to read while the database is away; the lease bounds how long that goes on.
+const DATABASE_PAUSE: Duration = Duration::from_millis(250);
+
+/// How the worker stops a reply's writing.
+#[derive(Clone, Debug)]
+pub struct Stopped {
+    /// The lease is gone: nothing may be written any more.
+    pub lost: CancellationToken,
+    /// The process ends: the job goes back to the queue.
+    pub hand_back: CancellationToken,
+}
+
+/// Writes one reply to its end, or puts it back into the queue. Safe to run again after any death: every end is
+/// fenced by the claim's attempt.
+///
+/// # Errors
+/// When the claim is in other hands; then nothing was written.
+pub async fn write_reply(app: &App, claim: &Claim, reply: MessageId, stop: &Stopped) -> Result<(), EndError> {
+    let ended = tokio::select! {
+        biased;
+        () = stop.lost.cancelled() => Err(EndError::Lost),
+        ended = write_and_settle(app, claim, reply, &stop.hand_back) => ended,
+    };
+    app.live.forget(reply, claim.attempt);
+    ended
+}
+
+/// Ends a reply whose job cannot be done (its code broke, its payload cannot be read): failed, the prompt given back.
+///
+/// # Errors
+/// When the claim is in other hands; then nothing was written.
+pub async fn give_up(app: &App, claim: &Claim) -> Result<(), EndError> {
+    let reply = MessageId(claim.id.0);
+    let verdict = Verdict::failed("internal", "Something broke on our side.", true);
+    let ended = settle(app, claim, reply, &verdict).await;
+    app.live.forget(reply, claim.attempt);
+    ended
+}
+
+async fn write_and_settle(
+    app: &App,
+    claim: &Claim,
+    reply: MessageId,
+    hand_back: &CancellationToken,
+) -> Result<(), EndError> {
+    let time_left = claim.first_claimed_at.plus(judge::PATIENCE).since(app.clock.now());
+    let verdict = tokio::select! {
+        biased;
+        () = hand_back.cancelled() => Verdict::HandBack,
+        () = tokio::time::sleep(time_left) => {
+            Verdict::failed("reply_overdue", "The answer could not be written in time.", true)
+        }
+        verdict = write(app, claim, reply) => verdict?,
+    };
+    settle(app, claim, reply, &verdict).await
+}
+
+async fn write(app: &App, claim: &Claim, reply: MessageId) -> Result<Verdict, EndError> {
+    if claim.crashes > MOST_CRASHES {
+        return Ok(Verdict::failed("worker_crashed", "The answer could not be written.", true));
+    }
+    loop {
+        match ask::prepare(app, reply).await {
+            Ok(Prepared::Request(request)) => return ask::ask(app, claim, reply, *request).await,
+            Ok(Prepared::Ended(verdict)) => return Ok(verdict),
+            Err(store::Error::Unavailable(cause)) => {
+                tracing::warn!(%cause, %reply, "a reply waits for the database");
+                tokio::time::sleep(DATABASE_PAUSE).await;
+            }
+            Err(cause) => return Err(cause.into()),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `doctor`: looks at everything that a server needs, and says what is wrong with it.
+
+use std::fmt::Display;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::open;
+use super::out::{Out, table};
+use crate::config::{AppEnv, Settings};
+use crate::gemini;
+use crate::store::{self, OwnError, Store};
+
+/// Check settings, database and Gemini, and say what is wrong
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  gemini-backend doctor && gemini-backend serve")]
+pub(super) struct Doctor {}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    /// Works, and is worth knowing.
+    Note,
+    Wrong,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    verdict: Verdict,
+    detail: String,
+}
+
+fn found(what: &'static str, verdict: Verdict, detail: impl Display) -> Finding {
+    Finding { what, verdict, detail: detail.to_string() }
+}
+
+impl Doctor {
+    pub(super) async fn run(self, out: Out) -> super::Result {
+        let loaded = open::settings()?;
+        let mut findings = vec![found("settings", Verdict::Ok, "complete and valid")];
+        findings.extend(loaded.notes.iter().map(|note| found("settings", Verdict::Note, note)));
+        let settings = loaded.settings;
+        findings.push(server(&settings));
+        findings.extend(database(&settings).await);
+        findings.push(gemini(&settings).await);
+        let is_well = findings.iter().all(|finding| finding.verdict != Verdict::Wrong);
+        out.answer(&serde_json::json!({"ok": is_well, "findings": findings}), || {
+            let row = |finding: &Finding| {
+                let verdict = match finding.verdict {
+                    Verdict::Ok => "ok",
+                    Verdict::Note => "note",
+                    Verdict::Wrong => "WRONG",
+                };
+                vec![finding.what.to_owned(), verdict.to_owned(), finding.detail.clone()]
+            };
+            table(&["WHAT", "", "FOUND"], &findings.iter().map(row).collect::<Vec<_>>())
+        })?;
+        anyhow::ensure!(is_well, "something is wrong");
+        Ok(())
+    }
+}
+
+fn server(settings: &Settings) -> Finding {
+    let bind = settings.server.bind;
+    // Taking it is the question; where there is no file yet, none is left behind.
+    let file = settings.database.file().filter(|file| file.exists());
+    match file.map(|file| store::own(&file)).transpose() {
+        Err(OwnError::Taken(file)) => {
+            return found("server", Verdict::Ok, format!("one runs on {}", file.display()));
+        }
+        Err(fault @ OwnError::Lock(..)) => return found("server", Verdict::Wrong, fault),
+        Ok(_) => {}
+    }
+    match std::net::TcpListener::bind(bind) {
+        Ok(_) => found("server", Verdict::Ok, format!("{bind} is free")),
+        Err(cause) => found("server", Verdict::Note, format!("{bind} is taken, by a server perhaps: {cause}")),
+    }
+}
+
+async fn database(settings: &Settings) -> Vec<Finding> {
+    let what = "database";
+    if settings.database.file().is_some_and(|file| !file.exists()) {
+        return vec![found(what, Verdict::Note, "there is none yet; serve makes it")];
+    }
+    let store = match open::database(settings).await {
+        Ok(store) => store,
+        Err(fault) => return vec![found(what, Verdict::Wrong, fault)],
+    };
+    let mut findings = vec![match &store {
+        Store::Sqlite { .. } => found(what, Verdict::Ok, "SQLite opens"),
+        Store::Postgres(_) => found(what, Verdict::Ok, "PostgreSQL answers"),
+    }];
+    findings.push(match store::pending(&store).await {
+        Ok(0) => found("schema", Verdict::Ok, "up to date"),
+        Ok(pending) if settings.database.auto_migrate => {
+            found("schema", Verdict::Note, format!("{pending} migrations will run at the next start"))
+        }
+        Ok(pending) => {
+            found("schema", Verdict::Wrong, format!("{pending} migrations wait for `gemini-backend migrate`"))
+        }
+        Err(fault) => found("schema", Verdict::Wrong, fault),
+    });
+    store.close().await;
+    findings
+}
+
+async fn gemini(settings: &Settings) -> Finding {
+    let what = "gemini";
+    if settings.gemini.is_sandbox() {
+        return found(what, Verdict::Note, "the built-in sandbox answers until GEMINI_API_KEY is set");
+    }
+    let models = match gemini::Client::new(&settings.gemini) {
+        Ok(client) => client.models().await.map_err(|fault| fault.to_string()),
+        Err(fault) => Err(fault.to_string()),
+    };
+    let model = &settings.gemini.model;
+    match models {
+        Err(fault) => found(what, Verdict::Wrong, fault),
+        Ok(models) if models.iter().any(|known| &known.name == model) => {
+            found(what, Verdict::Ok, format!("answers, and knows {model}"))
+        }
+        Ok(models) => {
+            let verdict = if settings.server.env == AppEnv::Production { Verdict::Wrong } else { Verdict::Note };
+            found(what, verdict, format!("answers with {} models, and {model} is not among them", models.len()))
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The commands: one file each. What the command line says becomes calls into the rooms below; nothing is decided here
+//! but how it is told.
+
+mod backup;
+mod completions;
+mod config;
+mod connections;
+mod doctor;
+mod first_steps;
+mod logs;
+mod migrate;
+mod open;
+mod openapi;
+mod out;
+mod process;
+mod replies;
+mod sandbox;
+mod serve;
+mod signals;
+mod users;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use connections::allow_many_connections;
+
+use out::Out;
+
+/// The house's errors end here, as lines for a person.
+type Result<T = ()> = anyhow::Result<T>;
+
+const EXAMPLES: &str = "Examples:
+  gemini-backend                serve, on SQLite in data/ and http://127.0.0.1:8080
+  gemini-backend help users     what a command takes
+
+Settings are environment variables, also from .env: see gemini-backend config";
+
+#[derive(Debug, Parser)]
+#[command(name = "gemini-backend", version, after_help = EXAMPLES)]
+#[command(about = "The backend of an AI chat: sign-in by phone code, chatrooms, Gemini's answers")]
+struct CommandLine {
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Worker(worker::Worker),
+    Migrate(migrate::Migrate),
+    Users(users::Users),
+    Replies(replies::Replies),
+    Doctor(doctor::Doctor),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    Config(config::Config),
+    Openapi(openapi::Openapi),
+    Sandbox(sandbox::Sandbox),
+    Completions(completions::Completions),
+}
+
+/// Reads the command line and runs it. The process's exit code: 0, 1 when the command failed, 2 when the command line or
+/// the settings are wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    allow_many_connections();
+    let out = Out::new(line.json);
+    match run(line.command, out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => out.failed(&error),
+    }
+}
+
+fn run(command: Option<Command>, out: Out) -> Result {
+    match command {
+        None => wait_for(serve::Serve::default().run(out)),
+        Some(Command::Serve(serve)) => wait_for(serve.run(out)),
+        Some(Command::Worker(worker)) => wait_for(worker.run(out)),
+        Some(Command::Migrate(migrate)) => wait_for(migrate.run(out)),
+        Some(Command::Users(users)) => wait_for(users.run(out)),
+        Some(Command::Replies(replies)) => wait_for(replies.run(out)),
+        Some(Command::Doctor(doctor)) => wait_for(doctor.run(out)),
+        Some(Command::Backup(backup)) => wait_for(backup.run(out)),
+        Some(Command::Restore(restore)) => wait_for(restore.run(out)),
+        Some(Command::Config(config)) => config.run(out),
+        Some(Command::Openapi(openapi)) => openapi.run(),
+        Some(Command::Sandbox(sandbox)) => wait_for(sandbox.run(out)),
+        Some(Command::Completions(completions)) => completions.run(&mut CommandLine::command(), out),
+    }
+}
+
+fn wait_for(work: impl Future<Output = Result>) -> Result {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(command: &mut clap::Command, path: &str) {
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("Example"), "{path} --help has no example");
+        assert!(help.contains("--json"), "{path} takes no --json");
+        for below in command.get_subcommands_mut() {
+            let path = format!("{path} {}", below.get_name());
+            hold(below, &path);
+        }
+    }
+
+    #[test]
+    fn every_help_has_an_example_and_every_command_takes_json() {
+        let mut command = CommandLine::command().disable_help_subcommand(true);
+        command.build();
+        command.clone().debug_assert();
+        hold(&mut command, "gemini-backend");
+    }
+}

@@ -1,0 +1,77 @@
+//! `sandbox`: a stand-in alone, for other programs' tests.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::out::Out;
+use super::signals::Signals;
+use crate::sandbox::gemini;
+
+/// Run a stand-in for a service outside, for tests of other programs
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  gemini-backend sandbox gemini --bind 127.0.0.1:9000")]
+pub(super) struct Sandbox {
+    #[command(subcommand)]
+    which: Which,
+}
+
+#[derive(Debug, Subcommand)]
+enum Which {
+    Gemini(Gemini),
+}
+
+/// Stand in for Gemini's API: point an SDK at it, or `GEMINI_BASE_URL`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  gemini-backend sandbox gemini --bind 127.0.0.1:9000 --words-per-second 20 --journal asked.jsonl"
+)]
+struct Gemini {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    bind: SocketAddr,
+    /// How fast it writes; 0 is as fast as it can
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    words_per_second: u32,
+    /// Write each request as a line of JSON to this file
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// Answer requests without an API key too
+    #[arg(long)]
+    no_key: bool,
+}
+
+impl Sandbox {
+    pub(super) async fn run(self, out: Out) -> super::Result {
+        match self.which {
+            Which::Gemini(gemini) => gemini.run(out).await,
+        }
+    }
+}
+
+impl Gemini {
+    async fn run(self, out: Out) -> super::Result {
+        let pace = match self.words_per_second {
+            0 => gemini::Options::default(),
+            words => gemini::Options { word: Duration::from_secs(1) / words, ..gemini::Options::by_hand() },
+        };
+        // Other programs' tests read the journal back: it remembers more than the one built into a server.
+        let journal = gemini::Options::default().journal;
+        let options = gemini::Options { journal, require_key: !self.no_key, journal_file: self.journal, ..pace };
+        let (mut signals, stop) = (Signals::listen()?, CancellationToken::new());
+        let running = gemini::start(self.bind, options, stop.clone())
+            .await
+            .with_context(|| format!("cannot listen on {}", self.bind))?;
+        let base = running.base_url();
+        out.answer(&json!({"listening": base}), || format!("The Gemini sandbox listens on {base}"))?;
+        signals.next().await;
+        stop.cancel();
+        running.stopped().await;
+        Ok(())
+    }
+}

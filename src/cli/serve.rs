@@ -1,0 +1,45 @@
+//! `serve`: the API, and the worker too.
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::process::Process;
+use super::{first_steps, logs, open, out::Out};
+use crate::{retention, serve, worker};
+
+/// Serve the API and write the replies; what runs without a command
+#[derive(Debug, Default, Args)]
+#[command(after_help = "Examples:\n  gemini-backend serve\n  \
+    GEMINI_API_KEY=... PORT=3000 gemini-backend serve\n  \
+    gemini-backend serve --no-worker    beside gemini-backend worker, on PostgreSQL")]
+pub(super) struct Serve {
+    /// Only take messages; `gemini-backend worker` processes write the replies
+    #[arg(long)]
+    no_worker: bool,
+}
+
+impl Serve {
+    pub(super) async fn run(self, out: Out) -> super::Result {
+        let loaded = open::settings()?;
+        logs::begin(&loaded.settings.server);
+        let (bind, notes) = (loaded.settings.server.bind, loaded.notes.clone());
+        let process = Process::begin(loaded).await?;
+        let app = process.app.clone();
+        let listener = TcpListener::bind(bind)
+            .await
+            .with_context(|| format!("cannot listen on {bind} (BIND or PORT says another address)"))?;
+        let address = listener.local_addr()?;
+        if !self.no_worker {
+            app.tasks.spawn(worker::run(app.clone(), worker::IDLE));
+            app.tasks.spawn(retention::run(app.clone()));
+        }
+        let base = first_steps::base(&app.settings.server, address);
+        let facts = json!({"listening": base, "sandbox": process.sandbox, "worker": !self.no_worker, "notes": notes});
+        out.answer(&facts, || first_steps::text(&app.settings, &base, self.no_worker))?;
+        serve::serve(app.clone(), listener).await?;
+        process.end().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! Gemini: which server, which model, how much.
+
+use secrecy::SecretString;
+
+use super::parse::{self, Parsed};
+use super::reader::Reader;
+use super::sample::is_sample;
+use super::setting::{Preset, Setting};
+
+#[derive(Clone, Debug)]
+pub struct Gemini {
+    /// None: the built-in sandbox answers (unless `base_url` is set).
+    pub api_key: Option<SecretString>,
+    /// None with a key: Google. Without path or slash at the end.
+    pub base_url: Option<String>,
+    pub model: String,
+    pub fallback_models: Vec<String>,
+    pub context_max_tokens: u32,
+    pub max_output_tokens: u32,
+    /// Tokens a UTC day for the whole deployment; None: no limit.
+    pub daily_token_budget: Option<u64>,
+}
+
+pub(super) static API_KEY: Setting = Setting::new(
+    "GEMINI_API_KEY",
+    Preset::Unset("none: the built-in sandbox answers, in development"),
+    "The key for Google's Gemini API.",
+)
+.or(&["GOOGLE_GEMINI_API_KEY"])
+.secret();
+pub(super) static BASE_URL: Setting = Setting::new(
+    "GEMINI_BASE_URL",
+    Preset::Unset("Google's, once there is a key"),
+    "Another server that speaks Gemini's protocol.",
+)
+.address();
+static MODEL: Setting =
+    Setting::new("GEMINI_MODEL", Preset::Always("gemini-3.8-flash"), "The model of rooms that choose none.");
+static FALLBACK_MODELS: Setting = Setting::new(
+    "GEMINI_FALLBACK_MODELS",
+    Preset::Unset("none"),
+    "Models to try when that one is overloaded, in this order. Not used by this version.",
+);
+static CONTEXT_MAX_TOKENS: Setting =
+    Setting::new("CONTEXT_MAX_TOKENS", Preset::Always("32000"), "How much of a conversation the model is shown.");
+static MAX_OUTPUT_TOKENS: Setting =
+    Setting::new("MAX_OUTPUT_TOKENS", Preset::Always("8192"), "How long an answer may be, thoughts included.");
+static DAILY_TOKEN_BUDGET: Setting = Setting::new(
+    "DAILY_TOKEN_BUDGET",
+    Preset::Unset("no limit"),
+    "Tokens that the whole deployment may spend in a UTC day; beyond it 503 budget_exhausted.",
+);
+
+pub(super) static SETTINGS: [&Setting; 7] =
+    [&API_KEY, &BASE_URL, &MODEL, &FALLBACK_MODELS, &CONTEXT_MAX_TOKENS, &MAX_OUTPUT_TOKENS, &DAILY_TOKEN_BUDGET];
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Gemini {
+    let key = reader.optional(&API_KEY, parse::text);
+    let base_url = reader.optional(&BASE_URL, base_url);
+    let real = key.as_deref().is_some_and(|key| !is_sample(key));
+    if key.is_some() && !real && base_url.is_none() && !reader.is_production() {
+        reader.note("GEMINI_API_KEY: a sample's, so the built-in sandbox answers".to_owned());
+    }
+    Gemini {
+        // Another server may take any key.
+        api_key: key.filter(|_| real || base_url.is_some()).map(SecretString::from),
+        base_url,
+        model: reader.value(&MODEL, model),
+        fallback_models: reader.optional(&FALLBACK_MODELS, models).unwrap_or_default(),
+        context_max_tokens: reader.value(&CONTEXT_MAX_TOKENS, parse::number(256..=10_000_000)),
+        max_output_tokens: reader.value(&MAX_OUTPUT_TOKENS, parse::number(16..=1_000_000)),
+        daily_token_budget: reader.optional(&DAILY_TOKEN_BUDGET, parse::number(0..=u64::MAX)),
+    }
+}
+
+impl Gemini {
+    /// Whether the built-in sandbox answers: neither a key nor a server is given.
+    #[must_use]
+    pub fn is_sandbox(&self) -> bool {
+        self.api_key.is_none() && self.base_url.is_none()
+    }
+}
+
+/// Paths are the client's to add: a version at the end would stand there twice.
+fn base_url(value: &str) -> Parsed<String> {
+    parse::web_address(value)?;
+    let url = value.trim_end_matches('/');
+    Ok(url.strip_suffix("/v1beta").or_else(|| url.strip_suffix("/v1")).unwrap_or(url).to_owned())
+}
+
+fn model(value: &str) -> Parsed<String> {
+    let name = value.strip_prefix("models/").unwrap_or(value);
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if !name.is_empty() && name.bytes().all(fits) {
+        Ok(name.to_owned())
+    } else {
+        Err("is not a model's name like gemini-3.8-flash".to_owned())
+    }
+}
+
+fn models(value: &str) -> Parsed<Vec<String>> {
+    parse::list(value).iter().map(|name| model(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_address_carries_no_version() {
+        for given in ["http://localhost:9000", "http://localhost:9000/", "http://localhost:9000/v1beta/"] {
+            assert_eq!(base_url(given).as_deref(), Ok("http://localhost:9000"), "{given}");
+        }
+        assert!(base_url("localhost:9000").is_err());
+    }
+
+    #[test]
+    fn models_are_named_without_their_prefix() {
+        assert_eq!(models("models/gemini-a, gemini-b"), Ok(vec!["gemini-a".to_owned(), "gemini-b".to_owned()]));
+        assert!(model("../../secrets").is_err());
+    }
+}

@@ -1,0 +1,254 @@
+//! Settings as a whole: all problems at once, production's refusals, origins, masks, the documents.
+
+use secrecy::ExposeSecret;
+
+use super::*;
+
+const STRONG: &str = "5b1e0c7a94d2f6838e1f07b3c9a4d526";
+
+fn load(pairs: &[(&str, &str)], file: &str) -> Result<Loaded, Vec<String>> {
+    let environment = Environment::new(pairs.iter().copied(), file);
+    Settings::load(&environment).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+fn entry(loaded: &Loaded, name: &str) -> Entry {
+    loaded.entries.iter().find(|entry| entry.name == name).cloned().expect("an entry for every setting")
+}
+
+fn production<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let safe = [
+        ("APP_ENV", "production"),
+        ("SECRET_KEY", STRONG),
+        ("GEMINI_API_KEY", "AIzaSyD4kq81mZ0Vtx7"),
+        ("OTP_DELIVERY", "webhook"),
+        ("SMS_WEBHOOK_URL", "https://sms.example.com/send"),
+        ("SMS_WEBHOOK_SECRET", "c1f0-9a2b-77de-4410"),
+    ];
+    let kept = safe.into_iter().filter(|(name, _)| !more.iter().any(|(other, _)| other == name));
+    kept.chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn nothing_set_is_development_on_loopback() {
+    let loaded = load(&[], "").expect("the defaults are valid");
+    let settings = &loaded.settings;
+    assert_eq!(settings.server.env, AppEnv::Development);
+    assert_eq!(settings.server.bind.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.database.url, "sqlite://data/gemini-backend.db");
+    assert!(settings.gemini.is_sandbox());
+    assert!(settings.auth.legacy_signup);
+    assert_eq!(settings.auth.mobile_numbers, MobileNumbers::Lenient);
+    assert!(!settings.auth.allow_otp_in_response);
+    assert!(matches!(settings.auth.otp_delivery, OtpDelivery::Response));
+    assert_eq!(loaded.notes, [""; 0]);
+    let names: Vec<_> = loaded.entries.iter().map(|entry| entry.name).collect();
+    assert_eq!(names, all_settings().map(|setting| setting.name).collect::<Vec<_>>());
+    assert!(loaded.entries.iter().all(|entry| entry.origin == Origin::Default));
+}
+
+#[test]
+fn everything_wrong_is_told_at_once() {
+    let problems = load(
+        &[
+            ("PORT", "70000"),
+            ("LOG_LEVEL", "=loud="),
+            ("DATABASE_URL", "mysql://root:hunter2@db/x"),
+            ("OTP_TTL_SECONDS", "forever"),
+            ("OTP_DELIVERY", "twilio"),
+            ("JWT_PRIVATE_KEY", "hunter3"),
+            ("RETENTION_DAYS", "-3"),
+        ],
+        "WORKER_CONCURRENCY=0\nthis line says nothing\n",
+    )
+    .expect_err("eight wrong values and a wrong line");
+    insta::assert_snapshot!(problems.join("\n"), @r#"
+    PORT: "70000" is not a whole number from 0 to 65535
+    LOG_LEVEL: "=loud=" is not error, warn, info, debug or trace
+    DATABASE_URL: is neither sqlite://file nor postgres://user:password@host/name
+    JWT_PRIVATE_KEY: is not PEM: -----BEGIN PRIVATE KEY----- (made by `openssl genpkey -algorithm ed25519`)
+    OTP_DELIVERY: "twilio" is not in this version; webhook is
+    OTP_TTL_SECONDS: "forever" is not a whole number from 30 to 3600
+    WORKER_CONCURRENCY: "0" is not a whole number from 1 to 100000
+    RETENTION_DAYS: "-3" is not a whole number from 1 to 3650
+    .env: line 2 is not NAME=value
+    "#);
+    assert!(!problems.join("").contains("hunter"));
+}
+
+#[test]
+fn production_with_what_it_needs_starts() {
+    let loaded = load(&production(&[]), "").expect("all is there");
+    assert!(!loaded.settings.auth.legacy_signup);
+    assert_eq!(loaded.settings.auth.mobile_numbers, MobileNumbers::Strict);
+    assert!(matches!(loaded.settings.auth.otp_delivery, OtpDelivery::Webhook { .. }));
+    load(&production(&[("GEMINI_API_KEY", ""), ("GEMINI_BASE_URL", "http://10.0.0.7:9000")]), "").expect("a server");
+    load(&production(&[("MOBILE_NUMBERS", "lenient"), ("LEGACY_SIGNUP", "true")]), "").expect("for older clients");
+}
+
+#[test]
+fn production_refuses_what_is_unsafe() {
+    let weak = "0123456789abcdef0123456789abcde";
+    let list = format!("{STRONG},short");
+    for (name, value) in [
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY", weak),
+        ("SECRET_KEY", "your-secret-key-here-change-me-in-production"),
+        ("SECRET_KEY", "django-insecure-v8@2m!x0qk3z7r5t9w1y4u6i8o0p2a"),
+        ("SECRET_KEY", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("SECRET_KEY", &list),
+        ("OTP_DELIVERY", ""),
+        ("OTP_DELIVERY", "response"),
+        ("OTP_DELIVERY", "log"),
+        ("SMS_WEBHOOK_URL", ""),
+        ("SMS_WEBHOOK_SECRET", ""),
+        ("SMS_WEBHOOK_SECRET", "changeme"),
+        ("CORS_ALLOWED_ORIGINS", "https://a.example, *"),
+        ("GEMINI_API_KEY", ""),
+        ("GEMINI_API_KEY", "dummy-gemini-api-key"),
+        ("STRIPE_SECRET_KEY", "sk_test_dummykey"),
+    ] {
+        let problems = load(&production(&[(name, value)]), "").map(|_| ()).expect_err(name);
+        assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
+        assert!(problems[0].starts_with(&format!("{name}: ")), "{name}={value}: {problems:?}");
+    }
+    let problems = load(&production(&[("CORS_ALLOW_ALL_ORIGINS", "True")]), "").expect_err("any origin");
+    assert_eq!(problems, ["CORS_ALLOWED_ORIGINS: lets every web page call; production refuses *"]);
+    let bare = load(&[("APP_ENV", "production")], "").expect_err("nothing is set");
+    assert_eq!(bare.len(), 3, "{bare:?}");
+}
+
+#[test]
+fn samples_in_development_mean_the_sandbox_and_are_named() {
+    let file = "GOOGLE_GEMINI_API_KEY=dummy-gemini-api-key\nSTRIPE_SECRET_KEY=sk_test_dummykey\n";
+    let loaded = load(&[], file).expect("development takes samples");
+    assert!(loaded.settings.gemini.is_sandbox());
+    assert_eq!(
+        loaded.notes,
+        [
+            "GEMINI_API_KEY: a sample's, so the built-in sandbox answers",
+            "STRIPE_SECRET_KEY: not used by this version, which has no billing yet",
+        ]
+    );
+}
+
+#[test]
+fn the_environment_wins_and_every_value_tells_where_it_came_from() {
+    let loaded = load(&[("LOG_LEVEL", "debug"), ("PORT", "3000")], "LOG_LEVEL=trace\nJWT_SECRET=from the file\n")
+        .expect("valid");
+    assert_eq!(loaded.settings.server.log_level, "debug");
+    assert_eq!(loaded.settings.server.bind.to_string(), "0.0.0.0:3000");
+    assert_eq!(loaded.settings.auth.secret_keys[0].expose_secret(), "from the file");
+    assert_eq!(entry(&loaded, "LOG_LEVEL").origin.to_string(), "environment");
+    assert_eq!(entry(&loaded, "SECRET_KEY").origin.to_string(), ".env as JWT_SECRET");
+    assert_eq!(entry(&loaded, "LOG_FORMAT").origin.to_string(), "default");
+}
+
+#[test]
+fn the_newer_name_wins_over_the_older_one() {
+    let loaded = load(&[("JWT_SECRET", "older")], "SECRET_KEY=newer,second").expect("valid");
+    let keys: Vec<_> = loaded.settings.auth.secret_keys.iter().map(ExposeSecret::expose_secret).collect();
+    assert_eq!(keys, ["newer", "second"]);
+    let bound = load(&[("PORT", "3000"), ("BIND", "127.0.0.1:4000")], "").expect("valid");
+    assert_eq!(bound.settings.server.bind.to_string(), "127.0.0.1:4000");
+    assert_eq!(bound.notes, ["PORT: not needed, BIND is set"]);
+}
+
+#[test]
+fn an_empty_variable_hides_the_file() {
+    let loaded = load(&[("GEMINI_MODEL", "")], "GEMINI_MODEL=gemini-x\n").expect("valid");
+    assert_eq!(loaded.settings.gemini.model, "gemini-3.8-flash");
+}
+
+#[test]
+fn postgres_is_put_together_from_its_parts() {
+    let parts = [
+        ("POSTGRES_DB", "chat"),
+        ("POSTGRES_USER", "ada"),
+        ("POSTGRES_PASSWORD", "p@ss/word"),
+        ("POSTGRES_HOST", "db"),
+    ];
+    let loaded = load(&parts, "").expect("valid");
+    assert_eq!(loaded.settings.database.url, "postgres://ada:p%40ss%2Fword@db:5432/chat");
+    assert_eq!(entry(&loaded, "DATABASE_URL").value.as_deref(), Some("postgres://ada:********@db:5432/chat"));
+    assert_eq!(entry(&loaded, "DATABASE_URL").origin.to_string(), "environment as POSTGRES_DB");
+    let both = load(&parts, "DATABASE_URL=sqlite:///db.sqlite3").expect("valid");
+    assert_eq!(both.settings.database.url, "sqlite://db.sqlite3");
+}
+
+#[test]
+fn redis_is_put_together_and_named_as_not_used() {
+    let loaded = load(&[("REDIS_HOST", "cache"), ("REDIS_PASSWORD", "hunter2"), ("REDIS_DB", "2")], "").expect("valid");
+    let url = loaded.settings.redis.url.as_ref().map(|url| url.expose_secret().to_owned());
+    assert_eq!(url.as_deref(), Some("redis://:hunter2@cache:6379/2"));
+    assert_eq!(loaded.notes, ["REDIS_URL: not used by this version; one process keeps live text and throttles itself"]);
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let secrets = production(&[
+        ("SECRET_KEY", "hunter-5b1e0c7a94d2f6838e1f07b3c9a4d526"),
+        ("GEMINI_API_KEY", "hunter-8kq81mZ0Vtx7"),
+        ("SMS_WEBHOOK_SECRET", "hunter-9a2b-77de-4410"),
+        ("METRICS_TOKEN", "hunter-77de"),
+        ("DATABASE_URL", "postgresql+asyncpg://ada:hunter2@db/chat?password=hunter3"),
+        ("REDIS_URL", "redis://:hunter2@cache:6379/0"),
+        ("GEMINI_BASE_URL", "http://ada:hunter4@10.0.0.7:9000"),
+        ("JWT_PRIVATE_KEY", "-----BEGIN PRIVATE KEY-----\\nhunter5\\n-----END PRIVATE KEY-----"),
+    ]);
+    let loaded = load(&secrets, "").expect("valid");
+    let shown = format!("{:?} {:?}", loaded.entries, loaded.notes);
+    assert!(!shown.contains("hunter"), "{shown}");
+    assert!(shown.contains("postgresql+asyncpg://ada:********@db/chat"), "{shown}");
+}
+
+#[test]
+fn unknown_names_in_the_file_are_named() {
+    let loaded = load(&[("SOMETHING_ELSE", "1")], "GEMINI_APIKEY=x\nPROJECT_NAME=My Chat\n").expect("valid");
+    assert_eq!(
+        loaded.notes,
+        [
+            "GEMINI_APIKEY in .env: not a setting of this program (did you mean GEMINI_API_KEY?)",
+            "PROJECT_NAME in .env: not a setting of this program",
+        ]
+    );
+}
+
+#[test]
+fn a_path_that_reads_otherwise_elsewhere_is_explained() {
+    let loaded = load(&[("DATABASE_URL", "sqlite:///var/lib/chat.db")], "").expect("valid");
+    assert_eq!(loaded.settings.database.url, "sqlite://var/lib/chat.db");
+    assert!(loaded.notes[0].contains("the file is var/lib/chat.db in the working folder"), "{:?}", loaded.notes);
+    assert_eq!(load(&[("DATABASE_URL", "sqlite:///db.sqlite3")], "").expect("valid").notes, [""; 0]);
+}
+
+#[test]
+fn a_finer_retention_follows_the_general_one() {
+    let days = |n: u64| std::time::Duration::from_hours(24 * n);
+    let loaded = load(&[("RETENTION_DAYS", "90"), ("RETENTION_JOB_DAYS", "3")], "").expect("valid");
+    assert_eq!(loaded.settings.retention.ended_sessions, days(90));
+    assert_eq!(loaded.settings.retention.finished_jobs, days(3));
+}
+
+#[test]
+fn the_example_and_the_reference_list_every_setting() {
+    assert_eq!(
+        include_str!("../../.env.example"),
+        reference::env_example(),
+        "run: gemini-backend config --example > .env.example"
+    );
+    let document = include_str!("../../docs/CONFIGURATION.md");
+    assert!(
+        document.contains(reference::markdown().trim_end()),
+        "paste what `gemini-backend config --reference` prints"
+    );
+}
+
+#[test]
+fn the_example_says_the_defaults() {
+    let text = reference::env_example();
+    let uncommented: Vec<_> =
+        text.lines().filter_map(|line| line.strip_prefix('#')).filter(|line| !line.starts_with(' ')).collect();
+    assert_eq!(uncommented.len(), all_settings().count());
+    let example = load(&[], &uncommented.join("\n")).expect("the defaults are valid");
+    assert_eq!(format!("{:?}", example.settings), format!("{:?}", load(&[], "").expect("valid").settings));
+}

@@ -1,0 +1,45 @@
+//! Reading the queue: its depth, when it next has something to do; and sweeping what is over.
+
+use super::sql;
+use crate::clock::Moment;
+use crate::store::{Result, Store};
+
+/// What waits and what runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Depth {
+    pub queued: i64,
+    pub oldest: Option<Moment>,
+    pub running: i64,
+}
+
+pub async fn depth(store: &Store) -> Result<Depth> {
+    let mut reader = store.read().await?;
+    let (queued, oldest) = sql::depth(&mut reader).await?;
+    Ok(Depth { queued, oldest, running: sql::running(&mut reader).await? })
+}
+
+/// When the queue next has something for a worker: for people below their limit, for the house, or a lease that lapses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Look {
+    pub heads: Option<Moment>,
+    pub house: Option<Moment>,
+    pub lapse: Option<Moment>,
+}
+
+impl Look {
+    /// The earliest of the three.
+    #[must_use]
+    pub fn next(&self) -> Option<Moment> {
+        [self.heads, self.house, self.lapse].into_iter().flatten().min()
+    }
+}
+
+/// One read that tells whether a claim is worth its transaction.
+pub async fn look(store: &Store) -> Result<Look> {
+    sql::look(&mut store.read().await?).await
+}
+
+/// Deletes finished jobs older than `before`, at most `most`; how many went.
+pub async fn sweep(store: &Store, before: Moment, most: u32) -> Result<u64> {
+    crate::transaction!(store, |tx| { sql::delete_finished(tx, before, i64::from(most)).await })
+}

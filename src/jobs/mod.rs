@@ -1,0 +1,79 @@
+//! The queue, in the database: enqueued in the caller's transaction, claimed under a lease, fenced by its attempt.
+//!
+//! Jobs of a person stand in lanes (a chatroom is a lane): one job of a lane at a time, in the lane's order, and users
+//! are served by start-time fair queueing. The house's own jobs (codes to send) have no owner and no lane.
+//! Start reading at [`enqueue`], then [`claim_heads`], then `end`. Whoever changes a person's jobs takes [`lock`] first.
+
+mod claim;
+mod end;
+mod enqueue;
+mod look;
+mod recover;
+mod renew;
+mod sql;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::clock::Moment;
+use crate::ids::{ChatroomId, JobId, MessageId, UserId};
+use crate::store;
+
+pub use claim::{Wanted, claim_heads, claim_house, claim_lapsed};
+pub use end::{drop_lane, finish, finish_house, hand_back, retry, retry_house};
+pub use enqueue::{
+    Locked, Waiting, close_account, enqueue, enqueue_house, lock, open_account, set_replies_at_once, set_weight,
+};
+pub use look::{Depth, Look, depth, look, sweep};
+pub use recover::void_leases;
+pub use renew::{Renewed, raise_floor, renew};
+
+/// Passing faults (Gemini down, a cut stream) that a job may meet before it is given up.
+pub const MOST_FAULTS: i64 = 5;
+/// Deaths of its holder that a job may see before it is given up.
+pub const MOST_CRASHES: i64 = 10;
+/// Priority of the plans in the queue: what a claim costs is divided by it.
+pub const PRO_WEIGHT: i64 = 4;
+pub const BASIC_WEIGHT: i64 = 1;
+
+/// What there is to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Job {
+    /// Write a reply; the job carries the reply's id.
+    Reply { id: MessageId },
+    /// Deliver a code; the row says which, the payload never holds it.
+    SendCode { id: Uuid },
+}
+
+impl Job {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Reply { .. } => "reply",
+            Self::SendCode { .. } => "send_code",
+        }
+    }
+}
+
+/// A job in hand: proof of one attempt, and what its end must show.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub id: JobId,
+    /// None when the payload cannot be read (written by a newer version): such a job is given up.
+    pub job: Option<Job>,
+    /// Whose it is and the lane it holds; None for the house's own.
+    pub lane: Option<(UserId, ChatroomId)>,
+    pub attempt: i64,
+    pub faults: i64,
+    pub crashes: i64,
+    pub first_claimed_at: Moment,
+}
+
+/// A job's end was refused: another holder has it, or it is gone. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum EndError {
+    #[error("the job is in other hands")]
+    Lost,
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}

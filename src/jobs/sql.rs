@@ -1,0 +1,392 @@
+//! Every statement of the queue.
+
+use super::{Claim, Job, Locked, Look, Waiting, Wanted};
+use crate::clock::Moment;
+use crate::ids::{ChatroomId, JobId, NodeId, UserId};
+use crate::store::sql::{Fork, Ids};
+use crate::store::{On, Result, Tx};
+use crate::{execute, fetch_all, fetch_one, fetch_optional};
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: JobId,
+    payload: String,
+    owner: Option<UserId>,
+    lane: Option<ChatroomId>,
+    attempt: i64,
+    faults: i64,
+    crashes: i64,
+    first_claimed_at: Moment,
+}
+
+impl From<Row> for Claim {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            job: serde_json::from_str(&row.payload).ok(),
+            lane: row.owner.zip(row.lane),
+            attempt: row.attempt,
+            faults: row.faults,
+            crashes: row.crashes,
+            first_claimed_at: row.first_claimed_at,
+        }
+    }
+}
+
+fn payload(job: &Job) -> String {
+    serde_json::to_string(job).expect("a job is plain data")
+}
+
+pub(super) async fn insert_user(tx: &mut Tx, user: UserId, weight: i64, at_once: i64) -> Result<()> {
+    execute!(
+        tx,
+        "insert into queue_users (user_id, weight, at_once, vtime, in_flight) values ($1, $2, $3, 0, 0)
+         on conflict (user_id) do nothing",
+        user,
+        weight,
+        at_once
+    )?;
+    Ok(())
+}
+
+pub(super) async fn delete_user(tx: &mut Tx, user: UserId) -> Result<()> {
+    execute!(tx, "delete from jobs where owner = $1 and state in ('queued', 'running')", user)?;
+    execute!(tx, "delete from queue_users where user_id = $1", user)?;
+    Ok(())
+}
+
+pub(super) async fn set_weight(tx: &mut Tx, user: UserId, weight: i64, at_once: i64) -> Result<()> {
+    execute!(tx, "update queue_users set weight = $2, at_once = $3 where user_id = $1", user, weight, at_once)?;
+    Ok(())
+}
+
+pub(super) async fn set_at_once(tx: &mut Tx, weight: i64, at_once: i64) -> Result<()> {
+    execute!(tx, "update queue_users set at_once = $2 where weight = $1 and at_once <> $2", weight, at_once)?;
+    Ok(())
+}
+
+/// SQLite has no row locks and needs none: its one writing transaction excludes every other.
+const LOCK: Fork = Fork {
+    sqlite: "select user_id, vtime, in_flight, next_due,
+                    (select min(vtime) from queue_users where next_due is not null) as least,
+                    (select vtime from queue_floor) as floor
+             from queue_users where user_id = $1",
+    postgres: "select user_id, vtime, in_flight, next_due,
+                      (select min(vtime) from queue_users where next_due is not null) as least,
+                      (select vtime from queue_floor) as floor
+               from queue_users q where user_id = $1 for update of q",
+};
+
+pub(super) async fn lock(tx: &mut Tx, user: UserId) -> Result<Option<Locked>> {
+    fetch_optional!(tx, Locked, LOCK, user)
+}
+
+pub(super) async fn set_user(tx: &mut Tx, user: UserId, vtime: i64, next_due: Moment) -> Result<()> {
+    execute!(tx, "update queue_users set vtime = $2, next_due = $3 where user_id = $1", user, vtime, next_due)?;
+    Ok(())
+}
+
+/// True when the lane was empty, so that the job may be claimed. A job that ended before is taken up again.
+pub(super) async fn insert_in_lane(
+    tx: &mut Tx,
+    owner: UserId,
+    waiting: Waiting,
+    job: &Job,
+    now: Moment,
+) -> Result<bool> {
+    let (is_head,) = fetch_one!(
+        tx,
+        (bool,),
+        "insert into jobs (id, kind, payload, owner, lane, lane_seq, head, state, due_at, attempt, faults, crashes, created_at)
+         values ($1, $2, $3, $4, $5, $6, not exists (select 1 from jobs where lane = $5 and state in ('queued', 'running')),
+                 'queued', $7, $8, 0, 0, $7)
+         on conflict (id) do update set state = 'queued', head = excluded.head, due_at = excluded.due_at, faults = 0,
+                 crashes = 0, created_at = excluded.created_at, first_claimed_at = null, finished_at = null, note = null
+         returning head",
+        waiting.id,
+        job.kind(),
+        payload(job),
+        owner,
+        waiting.lane,
+        waiting.seq,
+        now,
+        waiting.attempt
+    )?;
+    Ok(is_head)
+}
+
+pub(super) async fn insert_house(tx: &mut Tx, id: JobId, job: &Job, now: Moment) -> Result<()> {
+    execute!(
+        tx,
+        "insert into jobs (id, kind, payload, lane_seq, head, state, due_at, attempt, faults, crashes, created_at)
+         values ($1, $2, $3, 0, true, 'queued', $4, 0, 0, 0, $4)",
+        id,
+        job.kind(),
+        payload(job),
+        now
+    )?;
+    Ok(())
+}
+
+macro_rules! returning {
+    () => {
+        " returning id, payload, owner, lane, attempt, faults, crashes, first_claimed_at"
+    };
+}
+
+/// Only PostgreSQL has other claimers to step around. `any (array (...))` makes it look the ids up one by one
+/// whatever it believes of the tables' sizes.
+macro_rules! take {
+    ($set:literal, $sqlite:literal, $postgres:literal) => {
+        Fork {
+            sqlite: concat!(
+                "update jobs set state = 'running', attempt = attempt + 1, holder = $1, lease_until = $2",
+                $set,
+                " where id in (",
+                $sqlite,
+                ")",
+                returning!()
+            ),
+            postgres: concat!(
+                "update jobs set state = 'running', attempt = attempt + 1, holder = $1, lease_until = $2",
+                $set,
+                " where id = any (array (",
+                $postgres,
+                "))",
+                returning!()
+            ),
+        }
+    };
+}
+
+/// A lapsed job still counts in its user's `in_flight`: it changes hands and nothing else.
+const TAKE_LAPSED: Fork = take!(
+    ", crashes = crashes + 1, first_claimed_at = coalesce(first_claimed_at, $3)",
+    "select id from jobs where state = 'running' and lease_until < $3 order by lease_until limit $4",
+    "select id from jobs where state = 'running' and lease_until < $3 order by lease_until limit $4 for update skip locked"
+);
+
+pub(super) async fn take_lapsed(tx: &mut Tx, wanted: Wanted) -> Result<Vec<Claim>> {
+    take(tx, TAKE_LAPSED, wanted).await
+}
+
+macro_rules! heads {
+    ($filter:literal, $lock:literal) => {
+        concat!(
+            "select (select h.id from jobs h where h.owner = u.user_id and h.head and h.state = 'queued' and h.due_at <= $3
+                     order by h.due_at, h.id limit 1)
+             from (select user_id from queue_users
+                   where in_flight < at_once and next_due is not null", $filter, " and next_due <= $3
+                   order by vtime limit $4", $lock, ") u"
+        )
+    };
+}
+
+macro_rules! take_heads {
+    ($filter:literal) => {
+        Fork {
+            sqlite: concat!(
+                "update jobs set state = 'running', attempt = attempt + 1, holder = $1, lease_until = $2,
+                        first_claimed_at = coalesce(first_claimed_at, $3) where id in (",
+                heads!($filter, ""), ")", returning!()
+            ),
+            // Checked again on the newest version of the row: between the snapshot and the lock on its user it may
+            // have been taken.
+            postgres: concat!(
+                "update jobs set state = 'running', attempt = attempt + 1, holder = $1, lease_until = $2,
+                        first_claimed_at = coalesce(first_claimed_at, $3) where state = 'queued' and id = any (array (",
+                heads!($filter, " for update skip locked"), "))", returning!()
+            ),
+        }
+    };
+}
+
+const TAKE_HEADS: Fork = take_heads!("");
+const TAKE_BASIC_HEADS: Fork = take_heads!(" and weight = 1");
+
+pub(super) async fn take_heads(tx: &mut Tx, wanted: Wanted) -> Result<Vec<Claim>> {
+    take(tx, if wanted.only_basic { TAKE_BASIC_HEADS } else { TAKE_HEADS }, wanted).await
+}
+
+const TAKE_HOUSE: Fork = take!(
+    ", first_claimed_at = coalesce(first_claimed_at, $3)",
+    "select id from jobs where state = 'queued' and owner is null and due_at <= $3 order by due_at, id limit $4",
+    "select id from jobs where state = 'queued' and owner is null and due_at <= $3 order by due_at, id limit $4
+     for update skip locked"
+);
+
+pub(super) async fn take_house(tx: &mut Tx, wanted: Wanted) -> Result<Vec<Claim>> {
+    take(tx, TAKE_HOUSE, wanted).await
+}
+
+async fn take(tx: &mut Tx, statement: Fork, wanted: Wanted) -> Result<Vec<Claim>> {
+    let most = i64::try_from(wanted.most).unwrap_or(i64::MAX);
+    let rows = fetch_all!(tx, Row, statement, wanted.holder, wanted.lease_until, wanted.now, most)?;
+    Ok(rows.into_iter().map(Claim::from).collect())
+}
+
+/// Lists of ids are an array to one engine and JSON to the other. A claim costs 1000 over the user's weight.
+/// It is a statement after the claim's own, so that it sees what was claimed.
+const COUNT_TAKEN: Fork = Fork {
+    sqlite: "update queue_users set in_flight = in_flight + 1, vtime = vtime + 1000 / weight,
+                    next_due = (select min(h.due_at) from jobs h
+                                where h.owner = queue_users.user_id and h.head and h.state = 'queued')
+             where user_id in (select unhex(value) from json_each($1)) returning vtime - 1000 / weight",
+    postgres: "update queue_users set in_flight = in_flight + 1, vtime = vtime + 1000 / weight,
+                      next_due = (select min(h.due_at) from jobs h
+                                  where h.owner = queue_users.user_id and h.head and h.state = 'queued')
+               where user_id = any ($1) returning vtime - 1000 / weight",
+};
+
+/// Counts each claim for its user; the highest start tag among them.
+pub(super) async fn count_taken(tx: &mut Tx, claims: &[Claim]) -> Result<i64> {
+    if claims.is_empty() {
+        return Ok(0);
+    }
+    let owners = Ids(claims.iter().filter_map(|claim| claim.lane.map(|(owner, _)| owner.0)).collect());
+    let tags = fetch_all!(tx, (i64,), COUNT_TAKEN, &owners)?;
+    Ok(tags.into_iter().map(|(tag,)| tag).max().unwrap_or(0))
+}
+
+/// False when this attempt no longer holds the job.
+pub(super) async fn end(
+    tx: &mut Tx,
+    holder: NodeId,
+    claim: &Claim,
+    state: &str,
+    note: &str,
+    now: Moment,
+) -> Result<bool> {
+    let ended = execute!(
+        tx,
+        "update jobs set state = $4, head = false, holder = null, lease_until = null, finished_at = $5, note = nullif($6, '')
+         where id = $1 and attempt = $2 and holder = $3 and state = 'running'",
+        claim.id,
+        claim.attempt,
+        holder,
+        state,
+        now,
+        note
+    )?;
+    Ok(ended == 1)
+}
+
+/// False when this attempt no longer holds the job.
+pub(super) async fn put_back(
+    tx: &mut Tx,
+    holder: NodeId,
+    claim: &Claim,
+    due: Moment,
+    faults: i64,
+    note: &str,
+) -> Result<bool> {
+    let done = execute!(
+        tx,
+        "update jobs set state = 'queued', due_at = $4, faults = faults + $5, holder = null, lease_until = null,
+                note = nullif($6, '')
+         where id = $1 and attempt = $2 and holder = $3 and state = 'running'",
+        claim.id,
+        claim.attempt,
+        holder,
+        due,
+        faults,
+        note
+    )?;
+    Ok(done == 1)
+}
+
+pub(super) async fn promote(tx: &mut Tx, lane: ChatroomId) -> Result<()> {
+    execute!(
+        tx,
+        "update jobs set head = true
+         where id = (select id from jobs where lane = $1 and state in ('queued', 'running') order by lane_seq limit 1)",
+        lane
+    )?;
+    Ok(())
+}
+
+/// Gives up `ended` places of a user and looks when their next head is due.
+pub(super) async fn release(tx: &mut Tx, user: UserId, ended: i64) -> Result<()> {
+    execute!(
+        tx,
+        "update queue_users set in_flight = in_flight - $2,
+                next_due = (select min(h.due_at) from jobs h where h.owner = $1 and h.head and h.state = 'queued')
+         where user_id = $1",
+        user,
+        ended
+    )?;
+    Ok(())
+}
+
+/// Removes what stands in a lane; how many of it were running.
+pub(super) async fn delete_lane(tx: &mut Tx, lane: ChatroomId) -> Result<i64> {
+    let states = fetch_all!(
+        tx,
+        (String,),
+        "delete from jobs where lane = $1 and state in ('queued', 'running') returning state",
+        lane
+    )?;
+    let running = states.iter().filter(|(state,)| state == "running").count();
+    Ok(i64::try_from(running).unwrap_or(i64::MAX))
+}
+
+const RENEW: Fork = Fork {
+    sqlite: "update jobs set lease_until = $2 where holder = $1 and state = 'running'
+                 and id in (select unhex(value) from json_each($3)) returning id, attempt",
+    postgres: "update jobs set lease_until = $2 where holder = $1 and state = 'running'
+                   and id = any ($3) returning id, attempt",
+};
+
+pub(super) async fn renew(tx: &mut Tx, holder: NodeId, until: Moment, held: &Ids) -> Result<Vec<(JobId, i64)>> {
+    fetch_all!(tx, (JobId, i64), RENEW, holder, until, held)
+}
+
+pub(super) async fn raise_floor(tx: &mut Tx, tag: i64) -> Result<()> {
+    execute!(tx, "update queue_floor set vtime = $1 where id = 1 and vtime < $1", tag)?;
+    Ok(())
+}
+
+pub(super) async fn void_leases(tx: &mut Tx) -> Result<u64> {
+    let voided = execute!(
+        tx,
+        "update jobs set state = 'queued', crashes = crashes + 1, holder = null, lease_until = null
+         where state = 'running'"
+    )?;
+    execute!(
+        tx,
+        "update queue_users set in_flight = 0,
+                next_due = (select min(h.due_at) from jobs h
+                            where h.owner = queue_users.user_id and h.head and h.state = 'queued')
+         where in_flight > 0 or next_due is not null"
+    )?;
+    Ok(voided)
+}
+
+pub(super) async fn depth(on: &mut impl On) -> Result<(i64, Option<Moment>)> {
+    fetch_one!(on, (i64, Option<Moment>), "select count(*), min(created_at) from jobs where state = 'queued'")
+}
+
+pub(super) async fn running(on: &mut impl On) -> Result<i64> {
+    let (running,) = fetch_one!(on, (i64,), "select count(*) from jobs where state = 'running'")?;
+    Ok(running)
+}
+
+pub(super) async fn look(on: &mut impl On) -> Result<Look> {
+    fetch_one!(
+        on,
+        Look,
+        "select (select min(next_due) from queue_users where in_flight < at_once and next_due is not null) as heads,
+                (select min(due_at) from jobs where state = 'queued' and owner is null) as house,
+                (select min(lease_until) from jobs where state = 'running') as lapse"
+    )
+}
+
+pub(super) async fn delete_finished(tx: &mut Tx, before: Moment, most: i64) -> Result<u64> {
+    execute!(
+        tx,
+        "delete from jobs where id in
+             (select id from jobs where state in ('done', 'parked') and finished_at < $1 order by finished_at limit $2)",
+        before,
+        most
+    )
+}

@@ -1,0 +1,154 @@
+//! Text being written right now, and the bell that says "look again". In memory: one process sees all of it.
+//!
+//! Writing is idempotent and fenced by the attempt; readers take what is there. Nothing here is needed for the promise:
+//! what is lost here is written again from the reply's holder, or read from the database.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::ids::MessageId;
+
+/// The live text of all replies in flight.
+#[derive(Debug, Default)]
+pub struct Live {
+    replies: Mutex<HashMap<MessageId, Writing>>,
+    jobs: Notify,
+}
+
+/// One reply as far as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writing {
+    pub attempt: i64,
+    pub text: String,
+}
+
+/// What became of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It stands there, by this call or an earlier one.
+    Kept,
+    /// A later attempt is writing: this one must stop.
+    Outrun,
+    /// What comes before `offset` is missing: the whole text must be sent again.
+    Gap,
+}
+
+impl Live {
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::default()
+    }
+
+    /// Puts `piece` at `offset` (UTF-8 bytes) of what `attempt` has written of `reply`. Safe to repeat: a piece that is
+    /// there already changes nothing. A higher attempt begins a new text.
+    pub fn write(&self, reply: MessageId, attempt: i64, offset: usize, piece: &str) -> Written {
+        let mut replies = self.replies();
+        let writing = replies.entry(reply).or_insert_with(|| Writing { attempt, text: String::new() });
+        if attempt < writing.attempt {
+            return Written::Outrun;
+        }
+        if attempt > writing.attempt {
+            *writing = Writing { attempt, text: String::new() };
+        }
+        match writing.text.len() {
+            len if len < offset => Written::Gap,
+            len => {
+                // What overlaps is the same text, sent again.
+                if let Some(new) = piece.get(len - offset..) {
+                    writing.text.push_str(new);
+                }
+                Written::Kept
+            }
+        }
+    }
+
+    /// The text so far of a reply that is being written; None before the first claim and after the end.
+    #[must_use]
+    pub fn read(&self, reply: MessageId) -> Option<Writing> {
+        self.replies().get(&reply).cloned()
+    }
+
+    /// Forgets a reply whose end is in the database, unless a later attempt is writing it.
+    pub fn forget(&self, reply: MessageId, attempt: i64) {
+        let mut replies = self.replies();
+        if replies.get(&reply).is_some_and(|writing| writing.attempt <= attempt) {
+            replies.remove(&reply);
+        }
+    }
+
+    /// Says that there may be a job to claim.
+    pub fn ring_for_jobs(&self) {
+        self.jobs.notify_one();
+    }
+
+    /// Returns when the bell was rung since the last call. A poll stays beneath: a bell may go unheard.
+    pub async fn job_bell(&self) {
+        self.jobs.notified().await;
+    }
+
+    fn replies(&self) -> MutexGuard<'_, HashMap<MessageId, Writing>> {
+        self.replies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::Moment;
+
+    fn reply() -> MessageId {
+        MessageId::new(Moment::from_millis(0))
+    }
+
+    #[test]
+    fn a_piece_sent_twice_stands_once() {
+        let (live, reply) = (Live::in_memory(), reply());
+        assert_eq!(live.write(reply, 1, 0, "नम"), Written::Kept);
+        assert_eq!(live.write(reply, 1, 6, "स्ते"), Written::Kept);
+        assert_eq!(live.write(reply, 1, 6, "स्ते"), Written::Kept);
+        assert_eq!(live.read(reply).map(|writing| writing.text).as_deref(), Some("नमस्ते"));
+    }
+
+    #[test]
+    fn a_gap_asks_for_the_whole_text() {
+        let (live, reply) = (Live::in_memory(), reply());
+        assert_eq!(live.write(reply, 1, 4, "later"), Written::Gap);
+        assert_eq!(live.write(reply, 1, 0, "the later"), Written::Kept);
+        assert_eq!(live.read(reply).map(|writing| writing.text).as_deref(), Some("the later"));
+    }
+
+    #[test]
+    fn an_earlier_attempt_is_refused_and_a_later_one_begins_anew() {
+        let (live, reply) = (Live::in_memory(), reply());
+        live.write(reply, 1, 0, "old");
+        assert_eq!(live.write(reply, 2, 0, "new"), Written::Kept);
+        assert_eq!(live.write(reply, 1, 3, "er"), Written::Outrun);
+        assert_eq!(live.read(reply), Some(Writing { attempt: 2, text: "new".into() }));
+        live.forget(reply, 1);
+        assert!(live.read(reply).is_some(), "an earlier attempt's end leaves the later text alone");
+        live.forget(reply, 2);
+        assert_eq!(live.read(reply), None);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_repeated_in_any_overlap_give_the_text(text in "\\PC{0,40}", cuts in prop::collection::vec((0usize..120, 0usize..120), 0..30)) {
+            let (live, reply) = (Live::in_memory(), reply());
+            let boundaries: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+            for (from, to) in cuts {
+                let (from, to) = (boundaries[from % boundaries.len()], boundaries[to % boundaries.len()]);
+                if from <= to {
+                    live.write(reply, 1, from, &text[from..to]);
+                }
+                let so_far = live.read(reply).map(|writing| writing.text).unwrap_or_default();
+                prop_assert!(text.starts_with(&so_far));
+            }
+            live.write(reply, 1, 0, &text);
+            prop_assert_eq!(live.read(reply).map(|writing| writing.text), Some(text));
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What this process remembers of the people it serves: who they are, which of their sessions live, how new their room
+//! list is. One small read per request; in the embedded shape it costs no statement.
+//!
+//! Nothing here is older than what was committed. On PostgreSQL nothing is remembered: other nodes write as well. With
+//! SQLite one process serves, and three things keep its memory exact: whoever changes something about a person holds a
+//! [`Change`] from before the transaction until after it, what was read meanwhile is not kept, and commands that run
+//! beside the server ring a signal. Begin at [`People::recall`].
+
+mod change;
+mod memory;
+mod signal;
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::ids::{SessionId, UserId};
+use crate::store::Store;
+
+pub use change::Change;
+use memory::Memory;
+pub use memory::{Leave, Recalled};
+
+/// A command that died between its commit and its signal is noticed after this time at the latest.
+const KEPT: Duration = Duration::from_secs(10);
+
+crate::words! {
+    /// What a user may do beyond what everybody may.
+    pub enum Role { User = "user", Admin = "admin" }
+}
+
+crate::words! {
+    pub enum Plan { Basic = "basic", Pro = "pro" }
+}
+
+/// A session that has not ended, and its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Standing {
+    pub session: SessionId,
+    pub user: UserId,
+    pub role: Role,
+    pub plan: Plan,
+    pub is_suspended: bool,
+    pub rooms_rev: i64,
+    pub expires_at: Moment,
+    pub last_seen_at: Moment,
+    pub generation: i64,
+    pub used_generation: i64,
+}
+
+/// The memory of one process; empty for ever where it would not be exact.
+#[derive(Debug)]
+pub struct People(Option<Memory>);
+
+impl People {
+    /// Remembers if the database is a file that this process can watch over.
+    #[must_use]
+    pub fn new(store: &Store) -> Self {
+        let signal = store.file().and_then(|file| match signal::Signal::beside(&file) {
+            Ok(signal) => Some(signal),
+            Err(cause) => {
+                tracing::warn!(%cause, "sessions are read from the database each time: no signal file");
+                None
+            }
+        });
+        Self(signal.map(Memory::new))
+    }
+
+    /// What is remembered of a session, or leave to keep what the database says.
+    pub fn recall(&self, user: UserId, session: SessionId, now: Moment) -> Recalled {
+        self.0.as_ref().map_or(Recalled::Unknown(None), |memory| memory.recall(user, session, now))
+    }
+
+    /// Keeps what was read with the leave that [`People::recall`] gave, unless the person changed meanwhile.
+    pub fn keep(&self, leave: Option<Leave>, standing: Standing, now: Moment) {
+        if let (Some(memory), Some(leave)) = (&self.0, leave) {
+            memory.keep(&leave, standing, now);
+        }
+    }
+
+    /// To be held around every transaction that changes a user, their sessions or their rooms.
+    pub fn change(&self, user: UserId) -> Change<'_> {
+        Change::new(self.0.as_ref(), user)
+    }
+}

@@ -1,0 +1,5 @@
+//! Stand-ins for the services outside: real HTTP servers with scriptable answers and faults.
+//!
+//! They share no type with the clients, so that a wrong guess about the wire cannot cancel itself out.
+
+pub mod gemini;

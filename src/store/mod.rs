@@ -1,0 +1,200 @@
+//! The database: SQLite or PostgreSQL behind one door, one set of statements for both.
+//!
+//! Statements are written once, with `$1` and `returning`, and run by the macros of [`sql`]: [`execute!`](crate::execute),
+//! [`fetch_one!`](crate::fetch_one), [`fetch_optional!`](crate::fetch_optional), [`fetch_all!`](crate::fetch_all).
+//! Reads go through [`Store::read`], writes through [`transaction!`](crate::transaction).
+
+mod connect;
+mod copy;
+mod migrate;
+mod owner;
+pub mod sql;
+mod words;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
+
+pub use connect::{ConnectError, connect};
+pub use copy::{CopyError, backup, restore};
+pub use migrate::{MigrateError, migrate, pending};
+pub use owner::{OwnError, Owner, own};
+
+/// One database, shared by all of a process.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// One writing connection behind the pool's fair queue, readers apart.
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    Postgres(PgPool),
+}
+
+/// A transaction: dropped without [`Tx::commit`], it never was.
+#[derive(Debug)]
+pub enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// A connection for reads that need no transaction.
+#[derive(Debug)]
+pub enum Reader {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+/// The connection below a [`Tx`] or a [`Reader`]; what the macros match on.
+#[derive(Debug)]
+pub enum Engine<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
+}
+
+/// What a statement can run on.
+pub trait On: Send {
+    fn engine(&mut self) -> Engine<'_>;
+}
+
+impl On for Tx {
+    fn engine(&mut self) -> Engine<'_> {
+        match self {
+            Self::Sqlite(tx) => Engine::Sqlite(tx),
+            Self::Postgres(tx) => Engine::Postgres(tx),
+        }
+    }
+}
+
+impl On for Reader {
+    fn engine(&mut self) -> Engine<'_> {
+        match self {
+            Self::Sqlite(connection) => Engine::Sqlite(connection),
+            Self::Postgres(connection) => Engine::Postgres(connection),
+        }
+    }
+}
+
+/// What may break beneath any statement.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be reached, or no connection came free in time: worth trying again.
+    #[error("the database is not available: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// PostgreSQL gave this transaction up for another (40001, 40P01): it may be repeated from its beginning.
+    #[error("the transaction lost against another one: {0}")]
+    Conflict(#[source] sqlx::Error),
+    /// A unique index refused the row; its name, where the engine tells.
+    #[error("a row like that is there already: {0}")]
+    Taken(#[source] sqlx::Error),
+    #[error(transparent)]
+    Other(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match &error {
+            E::PoolTimedOut | E::PoolClosed | E::Io(_) | E::Tls(_) | E::WorkerCrashed => Self::Unavailable(error),
+            E::Database(cause) => match cause.code().as_deref() {
+                Some("40001" | "40P01") => Self::Conflict(error),
+                // Starting up, shutting down, too many connections, connection broken; SQLite: busy, disk full.
+                Some("57P01" | "57P02" | "57P03" | "53300" | "08006" | "08001" | "08003" | "5" | "13") => {
+                    Self::Unavailable(error)
+                }
+                _ if cause.is_unique_violation() => Self::Taken(error),
+                _ => Self::Other(error),
+            },
+            _ => Self::Other(error),
+        }
+    }
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Store {
+    /// A transaction for writing. On SQLite it holds the one writing connection from its first moment
+    /// (`begin immediate`), so that reading before writing cannot fail half-way.
+    pub async fn begin(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("begin immediate").await?),
+            Self::Postgres(pool) => Tx::Postgres(begin_whatever_happens(pool.clone()).await?),
+        })
+    }
+
+    /// A connection for reading; each statement sees its own moment.
+    pub async fn read(&self) -> Result<Reader> {
+        Ok(match self {
+            Self::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
+            Self::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+        })
+    }
+
+    /// Whether this is the embedded engine: one process owns the file.
+    #[must_use]
+    pub const fn is_embedded(&self) -> bool {
+        matches!(self, Self::Sqlite { .. })
+    }
+
+    /// The database's file, of the embedded engine.
+    #[must_use]
+    pub fn file(&self) -> Option<std::path::PathBuf> {
+        match self {
+            Self::Sqlite { writer, .. } => Some(writer.connect_options().get_filename().to_owned()),
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// Connections in use and open, for the metrics.
+    #[must_use]
+    pub fn connections(&self) -> (u32, u32) {
+        let idle = |pool_idle: usize| u32::try_from(pool_idle).unwrap_or(u32::MAX);
+        let (open, idle) = match self {
+            Self::Sqlite { writer, readers } => {
+                (writer.size() + readers.size(), idle(writer.num_idle() + readers.num_idle()))
+            }
+            Self::Postgres(pool) => (pool.size(), idle(pool.num_idle())),
+        };
+        (open.saturating_sub(idle), open)
+    }
+
+    /// Ends every connection; later calls fail.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// Begins in a task of its own. A `begin` that is given up half-way (its client hung up) would leave the server in a
+/// transaction that the pool does not know of, and the connection would go to the next one like that.
+async fn begin_whatever_happens(pool: PgPool) -> std::result::Result<Transaction<'static, Postgres>, sqlx::Error> {
+    #[expect(clippy::disallowed_methods, reason = "it ends with the database's answer, and is awaited here")]
+    tokio::spawn(async move { pool.begin().await }).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+}
+
+/// Whether PostgreSQL gave the transaction up for another one, wherever that stands in the chain of causes.
+#[must_use]
+pub fn lost_to_another(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(sqlx::Error::Database(database)) = error.downcast_ref::<sqlx::Error>() {
+            return matches!(database.code().as_deref(), Some("40001" | "40P01"));
+        }
+        cause = error.source();
+    }
+    false
+}
+
+impl Tx {
+    pub async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,315 @@
+//! The worker: claims jobs, and for each calls the function that does it.
+//!
+//! One loop claims, renews and looks; each job runs in a task of its own. What this process holds is known by
+//! `Held`; what the database no longer grants is stopped at once.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::auth;
+use crate::chat::{self, Stopped};
+use crate::clock::Moment;
+use crate::ids::JobId;
+use crate::jobs::{self, Claim, EndError, Job, MOST_CRASHES, Wanted};
+use crate::store;
+
+/// How often the queue is looked at when no bell rings: while there is work, and while there is none (so that a
+/// database that scales to zero can sleep).
+const BUSY: Duration = Duration::from_secs(1);
+pub const IDLE: Duration = Duration::from_secs(30);
+/// Where the bell is rung in another process and cannot be heard.
+pub const UNHEARD: Duration = Duration::from_secs(1);
+/// When all that is due is locked.
+const LOCKED: Duration = Duration::from_millis(20);
+/// After the database was away.
+const AWAY: Duration = Duration::from_millis(500);
+/// The most that one transaction claims.
+const BATCH: usize = 50;
+/// One claim in this many goes to Basic first, however many Pro users wait.
+const BASIC_SHARE: usize = 5;
+
+/// What this process is working on.
+#[derive(Debug)]
+struct Held {
+    jobs: Mutex<HashMap<JobId, (i64, CancellationToken)>>,
+    /// A place became free.
+    freed: Notify,
+    /// When the leases end, as last renewed.
+    until: watch::Sender<Moment>,
+    /// The process ends: give back what is not finished.
+    hand_back: CancellationToken,
+}
+
+impl Held {
+    fn jobs(&self) -> MutexGuard<'_, HashMap<JobId, (i64, CancellationToken)>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Works until the app stops, looking at the queue every `idle` when no bell rings; then drains: what is being written may end within the settings' time, the rest goes back
+/// to the queue.
+pub async fn run(app: Arc<App>, idle: Duration) {
+    let held = Arc::new(Held {
+        jobs: Mutex::default(),
+        freed: Notify::new(),
+        until: watch::channel(app.clock.now()).0,
+        hand_back: CancellationToken::new(),
+    });
+    let watchdog = app.tasks.spawn(watch_leases(Arc::clone(&app), Arc::clone(&held)));
+    let mut shift = Shift {
+        idle,
+        app: &app,
+        held: &held,
+        renewed_at: app.clock.now(),
+        renewed: Instant::now(),
+        owed: 0,
+        tag: 0,
+        floor: 0,
+    };
+    while !app.stop.is_cancelled() {
+        let next = match shift.round(true).await {
+            Ok(next) => next,
+            Err(cause) => {
+                tracing::warn!(%cause, "the worker waits for the database");
+                app.clock.now().plus(AWAY)
+            }
+        };
+        tokio::select! {
+            () = app.stop.cancelled() => {}
+            () = app.live.job_bell() => {}
+            () = held.freed.notified() => {}
+            () = app.clock.sleep_until(next) => {}
+        }
+    }
+    drain(&mut shift).await;
+    watchdog.abort();
+}
+
+/// Lets what runs come to its end, renewing as before, and hands back what is left.
+async fn drain(shift: &mut Shift<'_>) {
+    let (app, held) = (shift.app, shift.held);
+    let deadline = tokio::time::sleep(app.settings.worker.drain);
+    tokio::pin!(deadline);
+    while !held.jobs().is_empty() {
+        if let Err(cause) = shift.round(false).await {
+            tracing::warn!(%cause, "leases could not be renewed");
+        }
+        tokio::select! {
+            () = held.freed.notified() => {}
+            () = tokio::time::sleep(BUSY) => {}
+            () = &mut deadline, if !held.hand_back.is_cancelled() => held.hand_back.cancel(),
+        }
+    }
+}
+
+/// A worker that cannot renew stops before its leases end, so that nobody else can have begun.
+async fn watch_leases(app: Arc<App>, held: Arc<Held>) {
+    let margin = app.settings.worker.lease / 5;
+    let mut until = held.until.subscribe();
+    loop {
+        let end = until.borrow_and_update().minus(margin);
+        tokio::select! {
+            changed = until.changed() => if changed.is_err() { return },
+            () = app.clock.sleep_until(end) => {
+                for (_, lost) in held.jobs().values() {
+                    lost.cancel();
+                }
+                if until.changed().await.is_err() { return }
+            }
+        }
+    }
+}
+
+/// The worker's loop from one look to the next.
+struct Shift<'a> {
+    /// Between two looks while there is nothing to do.
+    idle: Duration,
+    app: &'a Arc<App>,
+    held: &'a Arc<Held>,
+    renewed_at: Moment,
+    renewed: Instant,
+    /// Claims since Basic's last turn.
+    owed: usize,
+    /// The highest start tag claimed, and as far as it is persisted.
+    tag: i64,
+    floor: i64,
+}
+
+impl Shift<'_> {
+    /// Renews when it is time, claims when there is something and room for it; when to look again.
+    async fn round(&mut self, claiming: bool) -> store::Result<Moment> {
+        let now = self.app.clock.now();
+        let renew_every = self.app.settings.worker.lease / 3;
+        // By both clocks: the one that leases are written in may be set back, or forward.
+        let (set_back, passed) = (now < self.renewed_at, now.since(self.renewed_at).max(self.renewed.elapsed()));
+        if set_back || passed >= renew_every {
+            self.renew().await?;
+        }
+        if self.tag > self.floor && passed >= BUSY.min(renew_every) / 2 {
+            jobs::raise_floor(&self.app.store, self.tag).await?;
+            self.floor = self.tag;
+        }
+        let busy = !self.held.jobs().is_empty();
+        // Counted from the beginning of this look: what falls due while it lasts is not slept over.
+        let latest = now.plus(if busy { BUSY.min(renew_every) } else { self.idle });
+        if !claiming || !self.app.clock.is_sure() {
+            return Ok(latest.min(now.plus(BUSY)));
+        }
+        let room = self.app.settings.worker.concurrency.saturating_sub(self.held.jobs().len()).min(BATCH);
+        if room == 0 {
+            return Ok(latest);
+        }
+        let look = jobs::look(&self.app.store).await?;
+        let now = self.app.clock.now();
+        if look.next().is_some_and(|due| due <= now) {
+            if !self.claim(look, now, room).await? {
+                // Their rows are locked, by requests of theirs or by another claim: over in a moment.
+                tokio::time::sleep(LOCKED).await;
+            }
+            return Ok(now);
+        }
+        Ok(look.next().map_or(latest, |due| due.min(latest)))
+    }
+
+    async fn renew(&mut self) -> store::Result<()> {
+        let held: Vec<JobId> = self.held.jobs().keys().copied().collect();
+        let now = self.app.clock.now();
+        let until = now.plus(self.app.settings.worker.lease);
+        let renewed = if held.is_empty() {
+            HashMap::new()
+        } else {
+            jobs::renew(&self.app.store, self.app.node, &held, until).await?
+        };
+        let jobs = self.held.jobs();
+        for id in held {
+            if let Some((attempt, lost)) = jobs.get(&id)
+                && renewed.get(&id) != Some(attempt)
+            {
+                lost.cancel();
+            }
+        }
+        drop(jobs);
+        self.renewed_at = now;
+        self.renewed = Instant::now();
+        self.held.until.send_replace(until);
+        Ok(())
+    }
+
+    /// True when something was claimed: there may be more. What is claimed begins at once: were a later claim to fail,
+    /// it must not lie idle under our lease.
+    async fn claim(&mut self, look: jobs::Look, now: Moment, room: usize) -> store::Result<bool> {
+        if self.held.jobs().is_empty() {
+            self.renew().await?;
+        }
+        let store = &self.app.store;
+        let lease_until = now.plus(self.app.settings.worker.lease);
+        let wanted = Wanted { holder: self.app.node, now, lease_until, most: room, only_basic: false };
+        let due = |at: Option<Moment>| at.is_some_and(|at| at <= now);
+        let mut left = room;
+        if due(look.lapse) {
+            left -= self.begin(jobs::claim_lapsed(store, wanted).await?);
+        }
+        if due(look.house) && left > 0 {
+            left -= self.begin(jobs::claim_house(store, Wanted { most: left, ..wanted }).await?);
+        }
+        if due(look.heads) && left > 0 {
+            left -= self.claim_heads(Wanted { most: left, ..wanted }).await?;
+        }
+        Ok(left < room)
+    }
+
+    /// How many were claimed. Basic's share comes first.
+    async fn claim_heads(&mut self, wanted: Wanted) -> store::Result<usize> {
+        let for_basic = ((self.owed + wanted.most) / BASIC_SHARE).min(wanted.most);
+        let mut claimed = 0;
+        for (most, only_basic) in [(for_basic, true), (wanted.most, false)] {
+            let most = most.saturating_sub(claimed);
+            if most > 0 {
+                let (claims, tag) = jobs::claim_heads(&self.app.store, Wanted { most, only_basic, ..wanted }).await?;
+                claimed += self.begin(claims);
+                self.tag = self.tag.max(tag);
+            }
+        }
+        self.owed = (self.owed + claimed) % BASIC_SHARE;
+        Ok(claimed)
+    }
+
+    /// Each in a task of its own; how many there are.
+    fn begin(&self, claims: Vec<Claim>) -> usize {
+        let count = claims.len();
+        for claim in claims {
+            self.begin_one(claim);
+        }
+        count
+    }
+
+    fn begin_one(&self, claim: Claim) {
+        let lost = CancellationToken::new();
+        self.held.jobs().insert(claim.id, (claim.attempt, lost.clone()));
+        let (app, held) = (Arc::clone(self.app), Arc::clone(self.held));
+        self.app.tasks.spawn(async move {
+            let stop = Stopped { lost, hand_back: held.hand_back.clone() };
+            let (id, attempt) = (claim.id, claim.attempt);
+            let place = Place { held: &held, id, attempt };
+            let worked = match AssertUnwindSafe(work(&app, &claim, &stop)).catch_unwind().await {
+                Ok(worked) => worked,
+                Err(_) => give_up(&app, &claim, "it panicked").await,
+            };
+            match worked {
+                Ok(()) => {}
+                Err(EndError::Lost) => tracing::info!(job = %id, attempt, "a job is in other hands"),
+                Err(EndError::Store(cause)) => {
+                    tracing::error!(job = %id, attempt, %cause, "a job's end was not stored");
+                }
+            }
+            drop(place);
+        });
+    }
+}
+
+/// A job's place among those held, given up whatever becomes of the job, a panic included.
+struct Place<'a> {
+    held: &'a Held,
+    id: JobId,
+    attempt: i64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut jobs = self.held.jobs();
+        if jobs.get(&self.id).is_some_and(|(attempt, _)| *attempt == self.attempt) {
+            jobs.remove(&self.id);
+        }
+        drop(jobs);
+        self.held.freed.notify_one();
+    }
+}
+
+/// From a job to the function that does it.
+async fn work(app: &App, claim: &Claim, stop: &Stopped) -> Result<(), EndError> {
+    match &claim.job {
+        Some(Job::Reply { id }) => chat::write_reply(app, claim, *id, stop).await,
+        _ if claim.lane.is_none() && claim.crashes > MOST_CRASHES => {
+            give_up(app, claim, "it ended its process again and again").await
+        }
+        Some(Job::SendCode { id }) => auth::deliver(app, claim, *id).await,
+        None => give_up(app, claim, "it cannot be read").await,
+    }
+}
+
+/// The end of a job that nothing can be done with: a reply fails together with it, one of the house is parked.
+async fn give_up(app: &App, claim: &Claim, why: &str) -> Result<(), EndError> {
+    tracing::error!(job = %claim.id, why, "a job is given up");
+    if claim.lane.is_some() {
+        return chat::give_up(app, claim).await;
+    }
+    let now = app.clock.now();
+    crate::transaction!(app.store, |tx| { jobs::finish_house(tx, app.node, claim, why, now).await })
+}

@@ -1,0 +1,25 @@
+//! The service seen from outside: a real server on a port of its own, real HTTP, one database per test.
+//!
+//! On SQLite unless `TEST_DATABASE_URL` names a PostgreSQL server. Begin at [`harness::TestApp`].
+
+mod auth;
+mod bodies;
+mod budget;
+mod clients;
+mod context;
+mod conventions;
+mod fairness;
+mod faults;
+mod first_answer;
+mod harness;
+mod idempotency;
+mod logs;
+mod messages;
+mod operations;
+mod operator;
+mod prompts;
+mod queue;
+mod replies;
+mod retention;
+mod rooms;
+mod store;

@@ -1,0 +1,12 @@
+//! The command line, seen from outside: the real binary as people and platforms run it.
+
+mod client;
+mod copies;
+mod database;
+mod older_systems;
+mod process;
+mod replies;
+mod settings;
+mod start;
+mod tools;
+mod users;

@@ -1,0 +1,77 @@
+//! Commands that print something or stand in for something.
+
+use serde_json::Value;
+
+use crate::process::{Running, folder, run, succeed};
+
+#[test]
+fn openapi_needs_no_server() {
+    let folder = folder();
+    let printed = succeed(folder.path(), &["openapi", "--server", "https://chat.example.com"], &[]);
+    let document: Value = serde_json::from_str(&printed).expect("JSON");
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")), "{document}");
+    assert!(document["paths"]["/healthz"].is_object());
+    assert!(printed.contains("https://chat.example.com"));
+    assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let folder = folder();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = succeed(folder.path(), &["completions", shell], &[]);
+        assert!(script.contains("set-plan"), "{shell}");
+    }
+}
+
+#[test]
+fn migrate_says_what_ran() {
+    let folder = folder();
+    let pending = |arguments: &[&str]| {
+        let told: Value = serde_json::from_str(&succeed(folder.path(), arguments, &[])).expect("JSON");
+        (told["pending"].as_u64().expect("a number"), told["ran"].as_u64().expect("a number"))
+    };
+    let (all, none) = pending(&["migrate", "--dry-run", "--json"]);
+    assert!(all > 0 && none == 0);
+    assert_eq!(pending(&["migrate", "--json"]), (0, all));
+    assert_eq!(pending(&["migrate", "--json"]), (0, 0));
+}
+
+#[test]
+fn without_auto_migrate_an_old_schema_is_refused() {
+    let folder = folder();
+    let output = run(folder.path(), &["serve"], &[("AUTO_MIGRATE", "false"), ("BIND", "127.0.0.1:0")]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("gemini-backend migrate"), "{told}");
+}
+
+#[test]
+fn doctor_finds_nothing_wrong_with_a_new_place_and_leaves_nothing_there() {
+    let folder = folder();
+    let told: Value = serde_json::from_str(&succeed(folder.path(), &["doctor", "--json"], &[])).expect("JSON");
+    assert_eq!(told["ok"], true, "{told}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
+    let broken = [("GEMINI_BASE_URL", "http://127.0.0.1:9"), ("GEMINI_API_KEY", "real-looking-9f2c4be1d07a")];
+    let output = run(folder.path(), &["doctor"], &broken);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("gemini") && told.contains("WRONG"), "{told}");
+    assert!(!told.contains("9f2c4be1d07a"), "{told}");
+}
+
+#[tokio::test]
+async fn the_gemini_sandbox_stands_alone() {
+    let folder = folder();
+    let arguments = ["sandbox", "gemini", "--words-per-second", "0", "--journal", "asked.jsonl", "--json"];
+    let sandbox = Running::start(folder.path(), &arguments, &[]);
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let models = format!("{}/v1beta/models", sandbox.base());
+    let answer = client.get(&models).header("x-goog-api-key", "any").send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert!(answer.text().await.expect("text").contains("gemini-3.8-flash"));
+    assert_eq!(client.get(&models).send().await.expect("an answer").status(), 403);
+    sandbox.stop();
+    let journal = std::fs::read_to_string(folder.path().join("asked.jsonl")).expect("the journal");
+    assert_eq!(journal.lines().count(), 2, "{journal}");
+}

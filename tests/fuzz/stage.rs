@@ -1,0 +1,124 @@
+//! Where a request takes place: someone signed in, a room with a message in it, and codes that are right.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Person, TestApp};
+use crate::request::Operation;
+
+const PASSWORD: &str = "secret 1234";
+
+pub(crate) struct Stage {
+    pub(crate) token: String,
+    pub(crate) session: String,
+    pub(crate) room: String,
+    pub(crate) message: String,
+    /// What only its owner knows, by the name of the field it goes into.
+    pub(crate) known: BTreeMap<String, Value>,
+    uses: u32,
+}
+
+impl Stage {
+    pub(crate) async fn set(app: &TestApp, operation: &Operation) -> Self {
+        let person = app.sign_up().await;
+        let mut stage = Self {
+            token: person.token.clone(),
+            session: person.session.to_string(),
+            room: String::new(),
+            message: String::new(),
+            known: BTreeMap::new(),
+            uses: 0,
+        };
+        if operation.path.starts_with("/auth") {
+            stage.learn(app, operation).await;
+        } else {
+            stage.furnish(&person).await;
+        }
+        stage
+    }
+
+    async fn furnish(&mut self, person: &Person<'_>) {
+        self.room = person.new_room().await;
+        self.message = person.asks(&self.room, "hello").await;
+    }
+
+    /// Signs someone up with a password and asks for the code that the operation wants.
+    async fn learn(&mut self, app: &TestApp, operation: &Operation) {
+        let mobile = new_number();
+        let signup = tell(app, "signup", json!({"mobile": mobile, "password": PASSWORD}), 201).await;
+        let otp = code(app, &mobile, "signup").await;
+        self.know("mobile", &json!(mobile));
+        self.know("otp", &otp);
+        self.know("signup_token", &signup["signup_token"]);
+        if operation.path == "/auth/verify-otp" {
+            self.know("purpose", &json!("signup"));
+            return;
+        }
+        let body = json!({"mobile": mobile, "otp": otp, "signup_token": signup["signup_token"]});
+        let pair = tell(app, "verify-otp", body, 200).await;
+        let text = |name: &str| pair[name].as_str().expect("a token pair").to_owned();
+        (self.token, self.session) = (text("access_token"), text("session_id"));
+        self.know("password", &json!(PASSWORD));
+        self.know("old_password", &json!(PASSWORD));
+        self.know("refresh_token", &pair["refresh_token"]);
+        match operation.path.as_str() {
+            "/auth/reset-password" => self.know("otp", &code(app, &mobile, "reset_password").await),
+            "/auth/change-password" => self.know("otp", &code(app, &mobile, "confirm").await),
+            "/auth/change-mobile" => {
+                let other = new_number();
+                self.know("confirm_otp", &code(app, &mobile, "confirm").await);
+                self.know("otp", &code(app, &other, "change_mobile").await);
+                self.know("mobile", &json!(other));
+            }
+            _ => {}
+        }
+    }
+
+    fn know(&mut self, name: &str, value: &Value) {
+        self.known.insert(name.to_owned(), value.clone());
+    }
+
+    /// Notes an answer: what succeeds may have changed what stands here, and codes are spent by being tried.
+    pub(crate) fn wear(&mut self, status: u16) {
+        self.uses += if status < 300 { 10 } else { 1 };
+    }
+
+    /// Whether the next request wants a new one: the session may be gone, the room full of replies that wait, the
+    /// token old.
+    pub(crate) fn is_worn(&self, operation: &Operation) -> bool {
+        self.uses
+            >= match operation.method.as_str() {
+                "GET" => 500,
+                "DELETE" => 10,
+                _ if operation.path.starts_with("/auth") => 10,
+                _ => 100,
+            }
+    }
+}
+
+async fn code(app: &TestApp, mobile: &str, purpose: &str) -> Value {
+    tell(app, "send-otp", json!({"mobile": mobile, "purpose": purpose}), 200).await["otp"].clone()
+}
+
+async fn tell(app: &TestApp, path: &str, body: Value, status: u16) -> Value {
+    let from = new_address();
+    let call = app.post(&format!("/auth/{path}")).header("x-forwarded-for", &from).json(&body);
+    call.send().await.expect(status).json()
+}
+
+fn count() -> u32 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    COUNT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn new_number() -> String {
+    format!("+9197{:08}", count())
+}
+
+/// A proxy of ours says that each request comes from somewhere else: throttles by address are not the matter here.
+pub(crate) fn new_address() -> String {
+    let [_, a, b, c] = count().to_be_bytes();
+    format!("10.{a}.{b}.{c}")
+}
