@@ -53,8 +53,8 @@ impl Held {
     }
 }
 
-/// Works until the app stops, looking at the queue every `idle` when no bell rings; then drains: what is being written may end within the settings' time, the rest goes back
-/// to the queue.
+/// Works until the app stops, looking at the queue every `idle` when no bell rings; then drains: what is being written
+/// may end within the settings' time, the rest goes back to the queue.
 pub async fn run(app: Arc<App>, idle: Duration) {
     let held = Arc::new(Held {
         jobs: Mutex::default(),
@@ -159,7 +159,7 @@ impl Shift<'_> {
         let busy = !self.held.jobs().is_empty();
         // Counted from the beginning of this look: what falls due while it lasts is not slept over.
         let latest = now.plus(if busy { BUSY.min(renew_every) } else { self.idle });
-        if !claiming || !self.app.clock.is_sure() {
+        if !claiming || self.app.stop.is_cancelled() || !self.app.clock.is_sure() {
             return Ok(latest.min(now.plus(BUSY)));
         }
         let room = self.app.settings.worker.concurrency.saturating_sub(self.held.jobs().len()).min(BATCH);
@@ -252,10 +252,15 @@ impl Shift<'_> {
 
     fn begin_one(&self, claim: Claim) {
         let lost = CancellationToken::new();
+        let hand_back = self.held.hand_back.child_token();
+        if self.app.stop.is_cancelled() {
+            // Claimed while the process was told to end: another one writes it.
+            hand_back.cancel();
+        }
         self.held.jobs().insert(claim.id, (claim.attempt, lost.clone()));
         let (app, held) = (Arc::clone(self.app), Arc::clone(self.held));
         self.app.tasks.spawn(async move {
-            let stop = Stopped { lost, hand_back: held.hand_back.clone() };
+            let stop = Stopped { lost, hand_back };
             let (id, attempt) = (claim.id, claim.attempt);
             let place = Place { held: &held, id, attempt };
             let worked = match AssertUnwindSafe(work(&app, &claim, &stop)).catch_unwind().await {
