@@ -35,7 +35,7 @@ pub async fn erase(app: &App, user: UserId) -> Result<(), EraseError> {
 
 /// The last transaction; false when a request that was under way has opened one more room.
 async fn end_account(app: &App, user: &User) -> store::Result<bool> {
-    let change = app.people.change(user.id);
+    let change = app.people.change_beside(user.id);
     let ended = crate::transaction!(app.store, |tx| {
         jobs::lock(tx, user.id).await?;
         if chat::has_rooms(tx, user.id).await? {
@@ -47,6 +47,6 @@ async fn end_account(app: &App, user: &User) -> store::Result<bool> {
         operate::delete(tx, user).await?;
         Ok::<_, store::Error>(true)
     })?;
-    change.told();
+    change.all();
     Ok(ended)
 }

@@ -68,7 +68,7 @@ pub async fn list(app: &App, after: Option<UserId>, limit: u32) -> Result<Vec<Us
 /// Does it; safe to repeat.
 pub async fn act(app: &App, user: UserId, deed: Deed) -> Result<()> {
     let now = app.clock.now();
-    let change = app.people.change(user);
+    let change = app.people.change_beside(user);
     crate::transaction!(app.store, |tx| {
         match deed {
             Deed::Suspend => sql::set_suspended(tx, user, Some(now)).await,
@@ -77,7 +77,7 @@ pub async fn act(app: &App, user: UserId, deed: Deed) -> Result<()> {
             Deed::SetRole(role) => sql::set_role(tx, user, role).await,
         }
     })?;
-    change.told();
+    change.all();
     Ok(())
 }
 

@@ -25,9 +25,9 @@ pub async fn set_plan(app: &App, tx: &mut Tx, user: UserId, plan: Plan) -> Resul
 /// Gives a person a plan on an operator's word; it holds on their next request, also in a server beside this process.
 /// False: no such person.
 pub async fn grant_plan(app: &App, user: UserId, plan: Plan) -> Result<bool> {
-    let change = app.people.change(user);
+    let change = app.people.change_beside(user);
     let changed = crate::transaction!(app.store, |tx| { set_plan(app, tx, user, plan).await })?;
-    change.told();
+    change.all();
     // More may be written at once now.
     app.live.ring_for_jobs();
     Ok(changed)

@@ -46,11 +46,6 @@ impl Error {
         }
     }
 
-    /// Whether the whole project is over a limit, so that every other request would be refused as well.
-    pub fn is_rate_limit(&self) -> bool {
-        matches!(self, Self::Refused(refusal) if refusal.status == 429)
-    }
-
     /// The moment before which Gemini does not want to be asked again; None: when to try is the caller's own rule.
     /// It may lie far off, when a day's quota is spent.
     pub fn not_before(&self, now: Moment) -> Option<Moment> {

@@ -38,10 +38,6 @@ impl Memory {
         })
     }
 
-    pub(super) fn peek(&self, scope: &'static str, key: &str, limit: Limit, now: Moment) -> Standing {
-        self.change(scope, key, limit, now, |_, _, _| None)
-    }
-
     pub(super) fn give_back(&self, scope: &'static str, key: &str, limit: Limit, now: Moment) -> Standing {
         self.change(scope, key, limit, now, |free_at, share, _| Some(free_at - share))
     }
@@ -137,7 +133,7 @@ mod tests {
         assert_eq!(refused.reset_after, Duration::from_secs(26));
         assert!(memory.hit("s", "k", LIMIT, at(10)).allowed);
         assert!(!memory.hit("s", "k", LIMIT, at(19)).allowed);
-        assert_eq!(memory.peek("s", "k", LIMIT, at(100)).remaining, 3);
+        assert_eq!(memory.hit("s", "k", LIMIT, at(100)).remaining, 2);
     }
 
     #[test]
@@ -164,7 +160,7 @@ mod tests {
     fn a_limit_of_nothing_allows_nothing() {
         let memory = Memory::default();
         let none = Limit::new(0, Duration::from_mins(1));
-        assert!(!memory.hit("s", "k", none, at(0)).allowed && !memory.peek("s", "k", none, at(0)).allowed);
+        assert!(!memory.hit("s", "k", none, at(0)).allowed);
     }
 
     #[test]

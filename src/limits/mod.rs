@@ -139,13 +139,6 @@ impl Limits {
         if standing.allowed { Ok(standing) } else { Err(standing) }
     }
 
-    /// How a key stands; counts nothing.
-    #[expect(clippy::unused_async, reason = "a shared counter is asked over the network")]
-    pub async fn peek(&self, scope: &'static str, key: &str, limit: Limit, now: Moment) -> Standing {
-        let Kind::Memory(memory) = &self.kind;
-        memory.peek(scope, key, limit, now)
-    }
-
     /// For limits that count failures only: counts one now, before the outcome is known, so that parallel tries cannot
     /// all slip past. Success gives it back; a reservation that is dropped stays counted. Where only tries that are still
     /// under way fill the limit, it waits for them: many who are right, behind one address, are nobody's failures.

@@ -1,6 +1,7 @@
 //! [`Change`]: somebody is writing about a person.
 
 use super::memory::Memory;
+use super::signal::Announced;
 use crate::ids::UserId;
 
 /// Held from before a transaction until after its commit. What is read about the person meanwhile is used but not kept.
@@ -13,6 +14,7 @@ pub struct Change<'p> {
     memory: Option<&'p Memory>,
     user: UserId,
     is_over: bool,
+    announced: Option<Announced>,
 }
 
 impl<'p> Change<'p> {
@@ -20,7 +22,14 @@ impl<'p> Change<'p> {
         if let Some(memory) = memory {
             memory.begin(user);
         }
-        Self { memory, user, is_over: false }
+        Self { memory, user, is_over: false, announced: None }
+    }
+
+    /// By a command that may run beside the server, which keeps nothing either until this is over.
+    pub(super) fn beside(memory: Option<&'p Memory>, user: UserId) -> Self {
+        let mut change = Self::new(memory, user);
+        change.announced = memory.and_then(Memory::announce);
+        change
     }
 
     /// Committed: only the room list changed, to this `rooms_rev`.
@@ -41,14 +50,6 @@ impl<'p> Change<'p> {
 
     /// Nothing was written.
     pub fn nothing(self) {
-        self.all();
-    }
-
-    /// Committed, by a command that may run beside the server: there, too, everything is to be read anew.
-    pub fn told(self) {
-        if let Some(memory) = self.memory {
-            memory.ring();
-        }
         self.all();
     }
 }

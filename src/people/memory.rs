@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::signal::Signal;
+use super::signal::{Announced, Signal};
 use super::{KEPT, Standing};
 use crate::clock::Moment;
 use crate::ids::{SessionId, UserId};
@@ -73,7 +73,8 @@ impl Memory {
         let sessions = shard.known.get(&user).map(Vec::as_slice).unwrap_or_default();
         match sessions.iter().find(|(_, standing)| standing.session == session) {
             Some((kept_at, standing)) if now.since(*kept_at) < KEPT => Recalled::Known(*standing),
-            _ => Recalled::Unknown(Some(Leave { user, version: shard.version })),
+            // Looked at after the count: what a command commits later, it counts up before.
+            _ => Recalled::Unknown((!self.signal.is_announced()).then_some(Leave { user, version: shard.version })),
         }
     }
 
@@ -116,8 +117,8 @@ impl Memory {
         shard.end(user);
     }
 
-    pub(super) fn ring(&self) {
-        self.signal.ring();
+    pub(super) fn announce(&self) -> Option<Announced> {
+        self.signal.announce()
     }
 }
 
@@ -243,10 +244,27 @@ mod tests {
         let slow = leave(&server, &ada);
         server.keep(&leave(&server, &ada), ada, NOW);
         assert_eq!(knows(&server, &ada, NOW), Some(5));
-        Change::new(Some(&command), ada.user).told();
-        assert_eq!(knows(&server, &ada, NOW), None);
+        let change = Change::beside(Some(&command), ada.user);
+        assert!(matches!(server.recall(ada.user, ada.session, NOW), Recalled::Unknown(None)));
         server.keep(&slow, ada, NOW);
-        assert_eq!(knows(&server, &ada, NOW), None);
+        assert_eq!(knows(&server, &ada, NOW), None, "what was read before the commit is forgotten");
+        change.all();
+        server.keep(&leave(&server, &ada), ada, NOW);
+        assert_eq!(knows(&server, &ada, NOW), Some(5));
+    }
+
+    #[test]
+    fn a_command_that_dies_after_its_commit_has_been_heard() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (server, command, ada) = (memory(&folder), memory(&folder), standing());
+        server.keep(&leave(&server, &ada), ada, NOW);
+        let (first, second) = (Change::beside(Some(&command), ada.user), Change::beside(Some(&command), ada.user));
+        for dying in [first, second] {
+            assert!(matches!(server.recall(ada.user, ada.session, NOW), Recalled::Unknown(None)));
+            drop(dying);
+        }
+        server.keep(&leave(&server, &ada), ada, NOW);
+        assert_eq!(knows(&server, &ada, NOW), Some(5), "and afterwards the server remembers again");
     }
 
     #[test]

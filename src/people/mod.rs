@@ -4,7 +4,7 @@
 //! Nothing here is older than what was committed. On PostgreSQL nothing is remembered: other nodes write as well. With
 //! SQLite one process serves, and three things keep its memory exact: whoever changes something about a person holds a
 //! [`Change`] from before the transaction until after it, what was read meanwhile is not kept, and commands that run
-//! beside the server ring a signal. Begin at [`People::recall`].
+//! beside the server announce theirs. Begin at [`People::recall`].
 
 mod change;
 mod memory;
@@ -20,7 +20,8 @@ pub use change::Change;
 use memory::Memory;
 pub use memory::{Leave, Recalled};
 
-/// A command that died between its commit and its signal is noticed after this time at the latest.
+/// The most that anything can be behind when a command beside the server could not announce itself: the signal's file was
+/// taken away, or the disk is full.
 const KEPT: Duration = Duration::from_secs(10);
 
 crate::words! {
@@ -80,5 +81,10 @@ impl People {
     /// To be held around every transaction that changes a user, their sessions or their rooms.
     pub fn change(&self, user: UserId) -> Change<'_> {
         Change::new(self.0.as_ref(), user)
+    }
+
+    /// The same for what a command may do beside the server: it holds on the next request there too.
+    pub fn change_beside(&self, user: UserId) -> Change<'_> {
+        Change::beside(self.0.as_ref(), user)
     }
 }

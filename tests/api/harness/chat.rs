@@ -70,7 +70,7 @@ impl Person<'_> {
         let app = &self.app.app;
         let change = app.people.change(self.user);
         transaction!(app.store, |tx| { billing::set_plan(app, tx, self.user, plan).await }).expect("a new plan");
-        change.told();
+        change.all();
     }
 
     /// Prompts of today that are spent.
