@@ -12,7 +12,8 @@ const MOST_DIGITS: usize = 15;
 /// With the international prefix and the national zero, as people type them.
 const MOST_TYPED: usize = 20;
 
-/// E.164 for a valid number; with `MOBILE_NUMBERS=lenient` also any other 7 to 15 digits as they are.
+/// E.164 for a valid number; with `MOBILE_NUMBERS=lenient` also any other 7 to 15 digits as they are. What was typed with
+/// a plus is never a number of the default country without its code.
 #[derive(Clone, PartialEq, Eq, Hash, sqlx::Type, serde::Serialize)]
 #[serde(transparent)]
 #[sqlx(transparent)]
@@ -31,18 +32,17 @@ impl Mobile {
     pub fn parse(typed: &str, settings: &config::Auth) -> Result<Self, NotAMobile> {
         let (has_plus, digits) = digits(typed)?;
         let country = Region::from_str(&settings.default_country).ok();
-        let abroad = has_plus.then(|| e164(&format!("+{digits}"), country, Line::Any)).flatten();
-        if let Some(valid) = abroad {
-            return Ok(Self(valid));
-        }
-        // A plus before what is no number says nothing: without it the digits are what they would be alone.
+        let with_plus = format!("+{digits}");
         let at_home = e164(&digits, country, Line::Mobile);
+        let valid = if has_plus { e164(&with_plus, country, Line::Any) } else { at_home.clone() };
         let is_lenient = settings.mobile_numbers == MobileNumbers::Lenient;
         let may_stay = is_lenient && (FEWEST_DIGITS..=MOST_DIGITS).contains(&digits.len());
-        match at_home {
-            Some(valid) if is_lenient || !has_plus => Ok(Self(valid)),
-            _ if may_stay => Ok(Self(digits)),
-            _ => Err(NotAMobile::Invalid),
+        match valid {
+            Some(valid) => Ok(Self(valid)),
+            None if !may_stay => Err(NotAMobile::Invalid),
+            // Without its plus it would read as somebody's at home.
+            None if at_home.is_some() => Ok(Self(with_plus)),
+            None => Ok(Self(digits)),
         }
     }
 
@@ -142,6 +142,16 @@ mod tests {
     }
 
     #[test]
+    fn with_a_plus_it_is_never_a_number_at_home() {
+        for typed in ["+7975553034", "+9876543210", "+ 0 98765 43210"] {
+            let kept: String = typed.chars().filter(|character| *character != ' ').collect();
+            assert_eq!(lenient(typed), Ok(kept), "{typed}");
+            assert_eq!(strict(typed), Err(NotAMobile::Invalid), "{typed}");
+        }
+        assert_eq!(lenient("+1234567890123456"), Err(NotAMobile::Invalid), "sixteen digits");
+    }
+
+    #[test]
     fn anything_else_is_refused() {
         for typed in
             ["", "+", "123456", "1234567890123456", "98765x43210", "9876543210+", "++919876543210", "९८७६५४३२१०"]
@@ -165,6 +175,10 @@ mod tests {
         })
     }
 
+    fn spread_digits(pattern: &'static str) -> impl Strategy<Value = String> {
+        pattern.prop_flat_map(spread)
+    }
+
     proptest! {
         #[test]
         fn one_person_has_one_number(
@@ -179,6 +193,18 @@ mod tests {
             for way in ways {
                 prop_assert_eq!(strict(&way), Ok(one.clone()), "{}", way);
                 prop_assert_eq!(lenient(&way), Ok(one.clone()), "{}", way);
+            }
+            // With a plus and without its country it is somebody else's, or nobody's.
+            prop_assert_ne!(lenient(&format!("+{national}")), Ok(one));
+        }
+
+        #[test]
+        fn a_plus_begins_with_the_country(digits in spread_digits("[0-9]{5,18}")) {
+            if let Ok(stored) = lenient(&format!("+{digits}")) {
+                let plain: String = digits.chars().filter(char::is_ascii_digit).collect();
+                let is_indian = stored.starts_with("+91");
+                prop_assert!(!is_indian || plain.trim_start_matches('0').starts_with("91"), "{} is {}", digits, stored);
+                prop_assert_eq!(strict(&format!("+{digits}")).unwrap_or_else(|_| stored.clone()), stored);
             }
         }
 

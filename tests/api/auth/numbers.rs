@@ -31,6 +31,20 @@ async fn lenient_takes_the_older_clients_numbers_as_they_are_strict_refuses_them
 }
 
 #[tokio::test]
+async fn what_is_typed_with_a_plus_is_never_a_number_at_home() {
+    let app = TestApp::start().await;
+    let at_home = app.sign_in("7975553034").await;
+    assert_eq!(at_home.user["mobile"], "+917975553034");
+    let abroad = app.sign_in("+7975553034").await;
+    assert_ne!(abroad.user["id"], at_home.user["id"]);
+    let shown = abroad.user["mobile"].as_str().expect("a number").to_owned();
+    assert_eq!(app.sign_in(&shown).await.user["id"], abroad.user["id"], "what is shown reads as itself");
+    let app = TestApp::with(|settings| settings.auth.mobile_numbers = MobileNumbers::Strict).await;
+    let refused = app.tell("/auth/send-otp", json!({"mobile": "+7975553034"})).await.expect(422);
+    assert_eq!(refused.json()["errors"][0]["field"], "mobile");
+}
+
+#[tokio::test]
 async fn what_is_no_number_is_refused() {
     let app = TestApp::start().await;
     for number in ["", "123456", "1234567890123456", "98765x43210", "98765+43210", "٩٨٧٦٥٤٣٢١٠"] {
