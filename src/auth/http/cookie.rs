@@ -2,6 +2,7 @@
 //!
 //! A cookie is sent by whatever page makes the browser ask, so the page's Origin has to be one of ours.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -46,6 +47,25 @@ impl FromRequestParts<Arc<App>> for Delivery {
     }
 }
 
+/// The cookie of a request that may end the session it belongs to. An extractor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Carried(bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for Carried {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(carried(&parts.headers).is_some()))
+    }
+}
+
+impl Carried {
+    /// Takes the cookie away from the browser that sent it, if its session has ended.
+    pub(super) fn forget(self, has_ended: bool) -> AppendHeaders<Option<(header::HeaderName, HeaderValue)>> {
+        AppendHeaders((self.0 && has_ended).then(|| (header::SET_COOKIE, set("", 0))))
+    }
+}
+
 impl utoipa::IntoParams for Delivery {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let text = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["body", "cookie"]));
@@ -77,9 +97,14 @@ impl Delivery {
         }
     }
 
-    /// Takes the cookie away from the browser.
-    pub(super) fn forget(&self) -> AppendHeaders<Option<(header::HeaderName, HeaderValue)>> {
-        AppendHeaders(matches!(self, Self::Cookie(_)).then(|| (header::SET_COOKIE, set("", 0))))
+    /// A token is refused. The cookie that brought it is taken away if it will never be worth anything again.
+    pub(super) fn refuse(&self, token: &str, error: impl Into<ApiError>) -> ApiError {
+        let error = error.into();
+        let is_over = matches!(error.code(), Code::TokenInvalid | Code::SessionEnded | Code::RefreshReused);
+        match self {
+            Self::Cookie(Some(carried)) if carried == token && is_over => error.header(header::SET_COOKIE, set("", 0)),
+            _ => error,
+        }
     }
 }
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use serde::Deserialize;
 
+use super::cookie::Carried;
 use super::views::SessionView;
 use crate::app::App;
 use crate::auth::{self, Scope, SignedIn, sql};
@@ -46,35 +48,39 @@ pub(super) async fn list(
 #[utoipa::path(
     delete, path = "/auth/sessions/{id}", tag = "Sign-in", operation_id = "end_session",
     params(("id" = SessionId, Path)),
-    responses((status = 204, description = "That device is signed out")),
+    responses((status = 204, description = "That device is signed out",
+        headers(("Set-Cookie" = String, description = "Ending the own one takes its cookie away")))),
     extensions(("x-problems" = json!(["session_not_found"]))),
     security(("bearer" = [])),
 )]
 pub(super) async fn end(
     State(app): State<Arc<App>>,
     me: SignedIn,
+    carried: Carried,
     Path(id): Path<SessionId>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<impl IntoResponse, ApiError> {
     if auth::end(&app, me.user, id).await? {
-        return Ok(StatusCode::NO_CONTENT);
+        return Ok((StatusCode::NO_CONTENT, carried.forget(id == me.session)));
     }
     Err(ApiError::new(Code::SessionNotFound))
 }
 
 #[utoipa::path(
     delete, path = "/auth/sessions", tag = "Sign-in", operation_id = "end_sessions", params(Asked),
-    responses((status = 204, description = "Those devices are signed out")),
+    responses((status = 204, description = "Those devices are signed out",
+        headers(("Set-Cookie" = String, description = "Ending the own one takes its cookie away")))),
     security(("bearer" = [])),
 )]
 pub(super) async fn end_many(
     State(app): State<Arc<App>>,
     me: SignedIn,
+    carried: Carried,
     Query(asked): Query<Asked>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<impl IntoResponse, ApiError> {
     let scope = match asked.scope {
         Which::Others => Scope::Others(me.session),
         Which::All => Scope::All,
     };
     auth::end_many(&app, me.user, scope).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok((StatusCode::NO_CONTENT, carried.forget(scope == Scope::All)))
 }

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::cookie::{Delivery, SECRET};
+use super::cookie::{Carried, Delivery, SECRET};
 use super::fields;
 use super::views::{SignedUpView, TokenPairView};
 use crate::app::App;
@@ -167,7 +167,7 @@ pub(super) async fn refresh(
         Delivery::Cookie(_) => ApiError::new(Code::TokenMissing),
         Delivery::Body => ApiError::field("refresh_token", "is required"),
     })?;
-    let pair = auth::refresh(&app, &token, &device).await?;
+    let pair = auth::refresh(&app, &token, &device).await.map_err(|error| delivery.refuse(&token, error))?;
     Ok(delivery.answer(&app, pair))
 }
 
@@ -175,13 +175,14 @@ pub(super) async fn refresh(
     post, path = "/auth/logout", tag = "Sign-in", operation_id = "log_out", params(Delivery),
     request_body = Option<PostLogout>,
     responses((status = 204, description = "The session is dead, on every node",
-        headers(("Set-Cookie" = String, description = "With `X-Token-Delivery: cookie`")))),
+        headers(("Set-Cookie" = String, description = "Takes the cookie away that the request carried")))),
     extensions(("x-problems" = json!(["origin_refused"]))),
     security((), ("bearer" = [])),
 )]
 pub(super) async fn log_out(
     State(app): State<Arc<App>>,
     delivery: Delivery,
+    carried: Carried,
     signed_in: Result<SignedIn, ApiError>,
     body: Option<Json<PostLogout>>,
 ) -> Result<Response, ApiError> {
@@ -191,15 +192,15 @@ pub(super) async fn log_out(
         Some(token) => auth::end_by_refresh_token(&app, token).await?,
         None => false,
     };
-    match signed_in {
-        Ok(me) => {
+    match (signed_in, token) {
+        (Ok(me), _) => {
             auth::end(&app, me.user, me.session).await?;
         }
-        Err(_) if ended_by_token => {}
-        Err(_) if token.is_some() => return Err(ApiError::new(Code::TokenInvalid)),
-        Err(error) => return Err(error),
+        (Err(_), _) if ended_by_token => {}
+        (Err(_), Some(token)) => return Err(delivery.refuse(&token, ApiError::new(Code::TokenInvalid))),
+        (Err(error), None) => return Err(error),
     }
-    Ok((StatusCode::NO_CONTENT, delivery.forget()).into_response())
+    Ok((StatusCode::NO_CONTENT, carried.forget(true)).into_response())
 }
 
 #[utoipa::path(

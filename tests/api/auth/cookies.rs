@@ -101,3 +101,78 @@ async fn with_a_public_url_its_origin_is_ours_and_any_origin_is_none() {
     assert_eq!(refresh(&own(&app)).await.expect(403).code(), "origin_refused");
     refresh("https://chat.example").await.expect(200);
 }
+
+const CLEARED: (&str, &str) = ("__Host-refresh=", "Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Strict");
+
+fn is_cleared(answer: &Answer) -> bool {
+    answer.header("set-cookie") == Some(&*format!("{}; {}", CLEARED.0, CLEARED.1))
+}
+
+#[tokio::test]
+async fn the_cookie_alone_signs_out_and_for_a_page_of_ours_only() {
+    let app = TestApp::start().await;
+    let ada = app.sign_in(ADA).await;
+    let carried = format!("__Host-refresh={}", ada.refresh);
+    let out = |origin: &str| by_cookie(&app, "/auth/logout", origin).header("cookie", &carried).send();
+    assert_eq!(out("https://evil.example").await.expect(403).code(), "origin_refused");
+    // Without the header that pages of another origin cannot set, the cookie is looked at by nobody.
+    let plain = app.post("/auth/logout").header("cookie", &carried).send().await.expect(401);
+    assert_eq!((plain.code().as_str(), plain.header("set-cookie")), ("token_missing", None));
+    app.me(&ada).await.expect(200);
+    assert!(is_cleared(&out(&own(&app)).await.expect(204)));
+    assert_eq!(app.me(&ada).await.expect(401).code(), "session_ended");
+    assert!(is_cleared(&out(&own(&app)).await.expect(204)), "safe to repeat");
+}
+
+#[tokio::test]
+async fn whoever_ends_their_own_session_loses_the_cookie_they_sent() {
+    let app = TestApp::start().await;
+    let other = app.sign_in(ADA).await;
+    let ways = |session: &str| {
+        [
+            ("POST", "/auth/logout".to_owned()),
+            ("DELETE", format!("/auth/sessions/{session}")),
+            ("DELETE", "/auth/sessions?scope=all".to_owned()),
+        ]
+    };
+    for at in 0..3 {
+        app.clock.advance(std::time::Duration::from_mins(11));
+        let ada = app.sign_in(ADA).await;
+        let (method, path) = &ways(&ada.session)[at];
+        let carried = format!("theme=dark; __Host-refresh={}", ada.refresh);
+        let call = |path: &str, method: &str| app.as_user(&ada, method, path).header("cookie", &carried).send();
+        for another in ["/auth/sessions?scope=others", &format!("/auth/sessions/{}", other.session)] {
+            let answer = call(another, "DELETE").await;
+            assert!(answer.header("set-cookie").is_none(), "{another}");
+        }
+        assert!(is_cleared(&call(path, method).await.expect(204)), "{method} {path}");
+    }
+    let ada = app.sign_in(ADA).await;
+    let out = app.as_user(&ada, "POST", "/auth/logout").send().await.expect(204);
+    assert!(out.header("set-cookie").is_none(), "there was none to take away");
+}
+
+#[tokio::test]
+async fn a_cookie_that_is_worth_nothing_any_more_is_taken_away() {
+    let app = TestApp::start().await;
+    let origin = own(&app);
+    let ada = app.sign_in(ADA).await;
+    let send = |path: &str, token: &str| {
+        by_cookie(&app, path, &origin).header("cookie", &format!("__Host-refresh={token}")).send()
+    };
+    for path in ["/auth/token/refresh", "/auth/logout"] {
+        let garbage = send(path, "garbage").await.expect(401);
+        assert!(garbage.code() == "token_invalid" && is_cleared(&garbage), "{path}");
+    }
+    let next = app.refresh(&ada.refresh).await.expect(200);
+    let next = super::Tokens::of(&next);
+    app.me(&next).await.expect(200);
+    // What stands in the body is another's affair than what stands in the cookie.
+    let given = by_cookie(&app, "/auth/token/refresh", &origin).header("cookie", "__Host-refresh=x");
+    let given = given.json(&json!({"refresh_token": "garbage"})).send().await.expect(401);
+    assert!(given.header("set-cookie").is_none());
+    let reused = send("/auth/token/refresh", &ada.refresh).await.expect(401);
+    assert!(reused.code() == "refresh_reused" && is_cleared(&reused));
+    let ended = send("/auth/token/refresh", &next.refresh).await.expect(401);
+    assert!(ended.code() == "session_ended" && is_cleared(&ended));
+}
