@@ -55,6 +55,7 @@ codes! {
     MessageNotFound = "message_not_found", 404, "No such message";
     SessionNotFound = "session_not_found", 404, "No such session";
     MethodNotAllowed = "method_not_allowed", 405, "This method is not allowed here";
+    BodyTimedOut = "body_timed_out", 408, "The body did not arrive in time";
     MobileTaken = "mobile_taken", 409, "This number is taken";
     BodyTooLarge = "body_too_large", 413, "The body is too large";
     UnsupportedMediaType = "unsupported_media_type", 415, "The body must be application/json";

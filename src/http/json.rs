@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, OptionalFromRequest, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use futures_util::StreamExt;
@@ -18,10 +18,9 @@ use super::{ApiError, Code, FieldError};
 
 /// The largest body that is read.
 pub(super) const MAX_BYTES: usize = 256 * 1024;
-/// How much of a larger one is thrown away before the refusal: a client that is still sending when its connection
-/// closes sees a broken connection instead of the 413.
-const DRAINED_BYTES: usize = 4 * 1024 * 1024;
-const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// How long one may take to arrive: half a minute moves the largest at 70 kbit/s. Shorter than what a handler may take, so
+/// that a client's slowness is not told as ours.
+pub const BODY_TIME: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json<T>(pub T);
@@ -40,7 +39,10 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Option<Self>, ApiError> {
         let (parts, body) = request.into_parts();
-        let bytes = read(body).await?;
+        // A refusal ends the connection: the rest of the body is nobody's request.
+        let close = |error: ApiError| error.header(header::CONNECTION, HeaderValue::from_static("close"));
+        let whole = tokio::time::timeout(BODY_TIME, read(body)).await;
+        let bytes = whole.unwrap_or_else(|_| Err(ApiError::new(Code::BodyTimedOut))).map_err(close)?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -66,27 +68,21 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 async fn read(body: Body) -> Result<Bytes, ApiError> {
+    let too_large = || ApiError::new(Code::BodyTooLarge).detail(format!("At most {MAX_BYTES} bytes are taken"));
+    // What its length already tells is not waited for.
+    if body.size_hint().lower() > MAX_BYTES as u64 {
+        return Err(too_large());
+    }
     let mut pieces = body.into_data_stream();
     let mut taken = BytesMut::new();
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|_| ApiError::new(Code::NotJson).detail("The body was cut"))?;
         if taken.len() + piece.len() > MAX_BYTES {
-            let _ = tokio::time::timeout(DRAIN_TIME, drain(pieces)).await;
-            return Err(ApiError::new(Code::BodyTooLarge).detail(format!("At most {MAX_BYTES} bytes are taken")));
+            return Err(too_large());
         }
         taken.extend_from_slice(&piece);
     }
     Ok(taken.freeze())
-}
-
-async fn drain(mut pieces: BodyDataStream) {
-    let mut drained = 0;
-    while let Some(Ok(piece)) = pieces.next().await {
-        drained += piece.len();
-        if drained > DRAINED_BYTES {
-            return;
-        }
-    }
 }
 
 /// Reads a value from a body by the rules of this module.

@@ -16,7 +16,7 @@ pub mod request_id;
 pub use client_address::{ClientAddress, host};
 pub use error::{ApiError, Code, FieldError, Problem};
 pub use idempotency::IdempotencyKey;
-pub use json::Json;
+pub use json::{BODY_TIME, Json};
 pub use page::{Cursor, List, Page};
 pub use path::Path;
 pub use query::Query;

@@ -1,9 +1,9 @@
 //! Accepting connections, with limits on how slowly and how largely a request may come; and letting them go again.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +28,9 @@ const HEAD_TIME: Duration = Duration::from_secs(75);
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// How long answers under way may take once the process should end: it must be gone within 30 seconds.
 const DRAIN_TIME: Duration = Duration::from_secs(20);
+/// How long and how much a client may go on sending after an answer that did not wait for it.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+const LINGER_BYTES: u64 = 4 * 1024 * 1024;
 /// After a failed accept (out of file descriptors, mostly): trying at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -107,24 +111,39 @@ impl House {
             request.extensions_mut().insert(ConnectInfo(peer));
             let mut router = router.clone();
             let request = layers::normalise(request, &base);
-            async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) }
+            Box::pin(
+                async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) },
+            )
         });
         let mut protocol = http1::Builder::new();
         protocol.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(MAX_HEAD_BYTES);
-        let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
+        let mut connection = protocol.serve_connection(TokioIo::new(stream), service);
         let mut is_stopping = false;
         loop {
             tokio::select! {
                 // A connection that broke is the client's affair; its request was logged if there was one.
-                _ = connection.as_mut() => return,
+                _ = poll_fn(|context| connection.poll_without_shutdown(context)) => break,
                 () = self.stop.cancelled(), if !is_stopping => {
                     is_stopping = true;
-                    connection.as_mut().graceful_shutdown();
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
                 }
                 () = self.abandon.cancelled() => return,
             }
         }
+        if !is_stopping {
+            linger(connection.into_parts().io.into_inner()).await;
+        }
     }
+}
+
+/// Ends a connection without losing the answer: closed while the client still sends, the system would break it off, and the
+/// client would see that instead of a 413.
+async fn linger(mut stream: TcpStream) {
+    let hear_out = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await
+    };
+    let _ = tokio::time::timeout(LINGER_TIME, hear_out).await;
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -135,8 +154,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use crate::http::{BODY_TIME, Json};
+    use axum::routing::{get, post};
     use tokio::sync::Notify;
     use tokio::task::JoinHandle;
 
@@ -156,6 +175,8 @@ mod tests {
             "at last"
         });
         let router = Router::new().route("/slow", slow).route("/", get(|| async { "here" }));
+        let router = router.route("/body", post(async |_: Json<serde_json::Value>| "whole"));
+        let router = router.layer(axum::middleware::from_fn(layers::refuse_hangs_and_panics));
         let house = House::new(stop);
         let serving = TaskTracker::new().spawn(async move {
             house.accept(listener, router, "".into()).await;
@@ -170,7 +191,7 @@ mod tests {
         stream
     }
 
-    async fn rest(mut stream: TcpStream) -> String {
+    async fn rest(mut stream: impl tokio::io::AsyncRead + Unpin) -> String {
         let mut text = String::new();
         let _ = stream.read_to_string(&mut text).await;
         text
@@ -188,6 +209,37 @@ mod tests {
         assert!((HEAD_TIME..HEAD_TIME * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
         let next = ask(address, "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
         assert!(rest(next).await.ends_with("here"));
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_is_told_so_though_its_client_is_still_sending() {
+        let (address, _serving) = start(CancellationToken::new(), Arc::default()).await;
+        let head = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}", "x".repeat(MAX_HEAD_BYTES * 8));
+        let answer = rest(ask(address, &head).await).await;
+        assert!(answer.starts_with("HTTP/1.1 431 ") && answer.contains("content-length: 0\r\n"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_a_408_however_it_trickles() {
+        let (address, _serving) = start(CancellationToken::new(), Arc::default()).await;
+        for length in ["content-length: 1000", "transfer-encoding: chunked"] {
+            let begun = tokio::time::Instant::now();
+            let head =
+                format!("POST /body HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{length}\r\n\r\n");
+            let (read, mut write) = ask(address, &head).await.into_split();
+            let trickle = async {
+                while write.write_all(b"1\r\n \r\n").await.is_ok() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            };
+            let answer = tokio::select! {
+                () = trickle => panic!("it was cut before it was answered"),
+                answer = rest(read) => answer,
+            };
+            assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"code\":\"body_timed_out\""), "{answer}");
+            assert!(answer.contains("connection: close\r\n"), "{answer}");
+            assert!((BODY_TIME..BODY_TIME * 3 / 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        }
     }
 
     #[tokio::test]

@@ -160,3 +160,24 @@ async fn a_client_that_sends_its_body_slowly_hurts_only_itself() {
     drop(slow);
     assert_eq!(ada.get(&format!("/chatroom/{room}/messages")).await.json()["data"], json!([]));
 }
+
+#[tokio::test]
+async fn a_body_that_says_it_is_huge_is_refused_before_it_comes() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let app = TestApp::start().await;
+    let (ada, room) = a_room(&app).await;
+    for more in ["", "expect: 100-continue\r\n"] {
+        let mut client = tokio::net::TcpStream::connect(app.address).await.expect("a connection");
+        let head = format!(
+            "POST /chatroom/{room}/message HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: 262145\r\n{more}\r\n",
+            ada.token
+        );
+        client.write_all(head.as_bytes()).await.expect("a head");
+        let mut answer = String::new();
+        let read = tokio::time::timeout(std::time::Duration::from_secs(4), client.read_to_string(&mut answer)).await;
+        read.expect("an answer at once").expect("a whole answer");
+        assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("\"code\":\"body_too_large\""), "{answer}");
+        assert!(answer.contains("connection: close\r\n") && !answer.contains("100 Continue"), "{answer}");
+    }
+}

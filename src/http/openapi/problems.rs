@@ -87,7 +87,8 @@ fn general(path: &str, operation: &Value, needs_token: bool) -> impl Iterator<It
     let when = |holds: bool, codes: &'static [Code]| codes.iter().copied().filter(move |_| holds);
     when(needs_token, &[Code::TokenMissing, Code::TokenInvalid, Code::TokenExpired, Code::SessionEnded])
         .chain(when(needs_token, &[Code::AccountSuspended, Code::RateLimited]))
-        .chain(when(has_body, &[Code::NotJson, Code::BodyTooLarge, Code::UnsupportedMediaType, Code::Invalid]))
+        .chain(when(has_body, &[Code::NotJson, Code::BodyTimedOut, Code::BodyTooLarge]))
+        .chain(when(has_body, &[Code::UnsupportedMediaType, Code::Invalid]))
         .chain(when(has_parameters, &[Code::Invalid]))
         .chain(when(path.contains('{'), &[Code::BadPath]))
         .chain(when(true, &[Code::BadHost, Code::Internal, Code::DatabaseUnavailable, Code::TimedOut]))
