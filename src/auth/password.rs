@@ -1,7 +1,5 @@
 //! Passwords: what one may be, and trying one, counted against its number and its address.
 
-use uuid::Uuid;
-
 use super::marks::{self, Allowance, Mark, QUARTER_HOUR};
 use super::{Device, Mobile, sql};
 use crate::app::App;
@@ -42,19 +40,18 @@ pub enum PasswordError {
 pub(super) struct Right {
     pub user: UserId,
     hash: String,
-    mark: Uuid,
 }
 
 impl Right {
-    /// Takes the failure back that was counted in advance. False: the password was changed meanwhile.
+    /// False: the password was changed meanwhile.
     pub(super) async fn still_holds(&self, tx: &mut Tx) -> store::Result<bool> {
-        sql::delete_mark(tx, self.mark).await?;
         sql::still_has_password(tx, self.user, &self.hash).await
     }
 }
 
 /// Tries a number's password. It takes the same time for every number, and a failure is counted before the password is
-/// looked at: of a hundred parallel tries ten are.
+/// looked at, so that nobody gets a free try by hanging up. One at a time: of a hundred parallel wrong tries ten are looked
+/// at, and who is right is not refused for others whose outcome is open.
 pub(super) async fn try_password(
     app: &App,
     mobile: &Mobile,
@@ -66,6 +63,7 @@ pub(super) async fn try_password(
     let by_address = Limit::new(throttles.wrong_passwords_by_address, QUARTER_HOUR);
     let reserved = app.limits.reserve("failed-passwords", &device.throttle_key, by_address, now).await;
     let reserved = reserved.map_err(PasswordError::TooManyFromAddress)?;
+    let _turn = app.limits.turn(mobile.as_str()).await;
     let allowance = Allowance { name: "wrong-passwords", most: throttles.wrong_passwords, within: QUARTER_HOUR };
     let (mark, known) = crate::transaction!(app.store, |tx| {
         sql::lock_number(tx, mobile).await?;
@@ -79,8 +77,9 @@ pub(super) async fn try_password(
     let fits = app.keys.passwords.fits(password, hash.clone()).await;
     match (fits, user, hash) {
         (true, Some(user), Some(hash)) => {
+            crate::transaction!(app.store, |tx| { sql::delete_mark(tx, mark).await })?;
             reserved.give_back(now).await;
-            Ok(Right { user, hash, mark })
+            Ok(Right { user, hash })
         }
         _ => Err(PasswordError::Wrong),
     }

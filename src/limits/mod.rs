@@ -7,6 +7,7 @@ mod memory;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ impl From<Standing> for ApiError {
     }
 }
 
+/// Keys that share a turn wait for one another without need; with so many that is seldom.
+const TURNS: usize = 1024;
 /// How long a try waits for those before it to be decided.
 const DECISION: Duration = Duration::from_secs(10);
 
@@ -84,6 +87,8 @@ const DECISION: Duration = Duration::from_secs(10);
 pub struct Limits {
     kind: Kind,
     undecided: Undecided,
+    turns: Vec<tokio::sync::Mutex<()>>,
+    hasher: RandomState,
 }
 
 /// Reservations whose outcome is not known yet, by scope and key.
@@ -125,7 +130,18 @@ enum Kind {
 impl Limits {
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { kind: Kind::Memory(Memory::default()), undecided: Undecided::default() }
+        Self {
+            kind: Kind::Memory(Memory::default()),
+            undecided: Undecided::default(),
+            turns: std::iter::repeat_with(Default::default).take(TURNS).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Lets this process's tries at one key come one after the other, so that each knows what became of those before it.
+    pub async fn turn(&self, key: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        let index = usize::try_from(self.hasher.hash_one(key) % TURNS as u64).unwrap_or(0);
+        self.turns[index].lock().await
     }
 
     /// Counts one event. `scope` names the limit, also in the answer's `RateLimit` headers.

@@ -71,6 +71,39 @@ async fn right_passwords_are_not_counted() {
 }
 
 #[tokio::test]
+async fn thirty_right_passwords_at_once_all_come_in() {
+    for by_address in [3, 1000] {
+        let app = TestApp::with(|settings| settings.throttles.wrong_passwords_by_address = by_address).await;
+        app.sign_up_with(ADA, OLD).await;
+        let answers = at_once(30, |_| app.obtain(ADA, OLD)).await;
+        assert_eq!(count(&answers, ""), 30, "{:?}", answers.iter().find(|answer| answer.status != 200));
+        assert_eq!(app.count("select count(*) from number_marks where what = 'wrong_password'").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn right_ones_among_wrong_ones_are_refused_only_for_the_wrong_ones() {
+    let app = TestApp::with(|settings| settings.throttles.wrong_passwords_by_address = 1000).await;
+    app.sign_up_with(ADA, OLD).await;
+    let answers = at_once(39, |n| app.obtain(ADA, if n % 4 == 0 { NEW } else { OLD })).await;
+    let (right, wrong) = (count(&answers, ""), count(&answers, "bad_credentials"));
+    assert_eq!(wrong, 10, "right ones: {right}");
+    assert!(right >= 10, "a right one behind nine wrong ones comes in: {right}");
+}
+
+#[tokio::test]
+async fn a_right_password_counts_nothing_whatever_else_is_wrong() {
+    let app = TestApp::with(|settings| settings.throttles.failed_verifications_by_address = 1000).await;
+    let ada = app.sign_up_with(ADA, OLD).await;
+    let body = json!({"mobile": BOB, "otp": "000000", "password": OLD});
+    for _ in 0..11 {
+        let call = app.as_user(&ada, "POST", "/auth/change-mobile").json(&body);
+        assert_eq!(call.send().await.expect(401).code(), "otp_invalid");
+    }
+    app.obtain(ADA, OLD).await.expect(200);
+}
+
+#[tokio::test]
 async fn wrong_passwords_from_an_address_are_counted_over_all_numbers() {
     let app = TestApp::with(|settings| settings.throttles.wrong_passwords_by_address = 3).await;
     app.sign_up_with(ADA, OLD).await;
@@ -210,4 +243,13 @@ async fn nobody_moves_to_a_number_that_is_taken() {
     let taken = app.as_user(&ada, "POST", "/auth/change-mobile").json(&body).send().await.expect(409);
     assert_eq!(taken.code(), "mobile_taken");
     assert_eq!(app.me(&ada).await.expect(200).json()["mobile"], "+919876543210");
+}
+
+#[tokio::test]
+async fn a_change_by_two_codes_is_one_verification() {
+    let app = TestApp::with(|settings| settings.throttles.failed_verifications_by_address = 1).await;
+    let ada = app.sign_up_with(ADA, OLD).await;
+    let (to_new, to_old) = (app.code(BOB, "change_mobile").await, app.code(ADA, "confirm").await);
+    let body = json!({"mobile": BOB, "otp": to_new, "confirm_otp": to_old});
+    app.as_user(&ada, "POST", "/auth/change-mobile").json(&body).send().await.expect(200);
 }
