@@ -36,6 +36,20 @@ pub enum ChangeError {
 /// What a transaction came to; a refused code is committed as well, for it counts.
 type Outcome<T> = Result<std::result::Result<T, ChangeError>, store::Error>;
 
+/// Does what takes a code. A refused code is a failure of its address, anything else that comes of it is none.
+async fn counted<T>(
+    app: &App,
+    device: &Device,
+    work: impl Future<Output = Result<T, ChangeError>>,
+) -> Result<T, ChangeError> {
+    let reserved = verify::reserve_failure(app, device).await.map_err(ChangeError::TooMany)?;
+    let done = work.await;
+    if !matches!(done, Err(ChangeError::Code(_))) {
+        reserved.give_back(app.clock.now()).await;
+    }
+    done
+}
+
 /// Sets a new password by a code to the number, and ends every session.
 pub async fn reset_password(
     app: &App,
@@ -44,9 +58,13 @@ pub async fn reset_password(
     new: String,
     device: &Device,
 ) -> Result<(), ChangeError> {
-    let reserved = verify::reserve_failure(app, device).await.map_err(ChangeError::TooMany)?;
-    let now = app.clock.now();
+    counted(app, device, reset(app, mobile, otp, new)).await
+}
+
+async fn reset(app: &App, mobile: &Mobile, otp: &str, new: String) -> Result<(), ChangeError> {
+    code::try_ahead(app, mobile, [Purpose::ResetPassword; 2], otp).await?.map_err(ChangeError::Code)?;
     let hash = app.keys.passwords.hash(new).await;
+    let now = app.clock.now();
     let outcome: Outcome<_> = crate::transaction!(app.store, |tx| {
         let code = match code::try_code(tx, app, mobile, [Purpose::ResetPassword; 2], otp, now).await? {
             Tried::Right(code) => code,
@@ -63,7 +81,6 @@ pub async fn reset_password(
         Ok(Ok(change))
     });
     outcome??.all();
-    reserved.give_back(now).await;
     Ok(())
 }
 
@@ -75,10 +92,17 @@ pub async fn change_password(
     new: String,
     device: &Device,
 ) -> Result<(), ChangeError> {
+    match proof {
+        Proof::Password(_) => set_password(app, me, proof, new, device).await,
+        Proof::Code(_) => counted(app, device, set_password(app, me, proof, new, device)).await,
+    }
+}
+
+async fn set_password(app: &App, me: &SignedIn, proof: Proof, new: String, device: &Device) -> Result<(), ChangeError> {
     let user = present(app, me).await?;
-    let hash = app.keys.passwords.hash(new).await;
-    let proven = prove(app, &user, proof, device).await?;
     let purposes = [Purpose::Confirm, Purpose::ResetPassword];
+    let proven = prove(app, &user, proof, purposes, device).await?;
+    let hash = app.keys.passwords.hash(new).await;
     let now = app.clock.now();
     let change = app.people.change(me.user);
     let outcome: Outcome<()> = crate::transaction!(app.store, |tx| {
@@ -91,9 +115,7 @@ pub async fn change_password(
     });
     let outcome = outcome?;
     change.all();
-    outcome?;
-    proven.give_back(now).await;
-    Ok(())
+    outcome
 }
 
 /// Moves an account to a number that a code proves to be its person's.
@@ -105,9 +127,20 @@ pub async fn change_mobile(
     proof: Proof,
     device: &Device,
 ) -> Result<User, ChangeError> {
+    counted(app, device, move_to(app, me, mobile, otp, proof, device)).await
+}
+
+async fn move_to(
+    app: &App,
+    me: &SignedIn,
+    mobile: &Mobile,
+    otp: &str,
+    proof: Proof,
+    device: &Device,
+) -> Result<User, ChangeError> {
     let mut user = present(app, me).await?;
-    let reserved = verify::reserve_failure(app, device).await.map_err(ChangeError::TooMany)?;
-    let proven = prove(app, &user, proof, device).await?;
+    code::try_ahead(app, mobile, [Purpose::ChangeMobile; 2], otp).await?.map_err(ChangeError::Code)?;
+    let proven = prove(app, &user, proof, [Purpose::Confirm; 2], device).await?;
     let now = app.clock.now();
     let change = app.people.change(me.user);
     let outcome: Outcome<()> = crate::transaction!(app.store, |tx| {
@@ -134,8 +167,6 @@ pub async fn change_mobile(
     let outcome = outcome?;
     change.all();
     outcome?;
-    reserved.give_back(now).await;
-    proven.give_back(now).await;
     user.mobile = mobile.clone();
     Ok(user)
 }
@@ -145,39 +176,40 @@ async fn present(app: &App, me: &SignedIn) -> Result<User, ChangeError> {
 }
 
 /// A proof on its way into the transaction that acts on it.
-enum Proven<'a> {
+enum Proven {
     Password(Right),
-    /// Looked at in the transaction, where it is also spent.
-    Code(String, crate::limits::Reservation<'a>),
+    /// Looked at once more in the transaction, where it is also spent.
+    Code(String),
 }
 
-async fn prove<'a>(app: &'a App, user: &User, proof: Proof, device: &Device) -> Result<Proven<'a>, ChangeError> {
-    Ok(match proof {
+async fn prove(
+    app: &App,
+    user: &User,
+    proof: Proof,
+    purposes: [Purpose; 2],
+    device: &Device,
+) -> Result<Proven, ChangeError> {
+    match proof {
         Proof::Password(password) => {
-            Proven::Password(password::try_password(app, &user.mobile, password, device).await?)
+            Ok(Proven::Password(password::try_password(app, &user.mobile, password, device).await?))
         }
         Proof::Code(otp) => {
-            Proven::Code(otp, verify::reserve_failure(app, device).await.map_err(ChangeError::TooMany)?)
+            code::try_ahead(app, &user.mobile, purposes, &otp).await?.map_err(ChangeError::Code)?;
+            Ok(Proven::Code(otp))
         }
-    })
+    }
 }
 
-impl Proven<'_> {
+impl Proven {
     /// Whether it holds now; a code is spent by it.
     async fn hold(&self, tx: &mut Tx, app: &App, mobile: &Mobile, purposes: [Purpose; 2], now: Moment) -> Outcome<()> {
         Ok(match self {
             Self::Password(right) if right.still_holds(tx).await? => Ok(()),
             Self::Password(_) => Err(PasswordError::Wrong.into()),
-            Self::Code(otp, _) => match code::try_code(tx, app, mobile, purposes, otp, now).await? {
+            Self::Code(otp) => match code::try_code(tx, app, mobile, purposes, otp, now).await? {
                 Tried::Right(code) => Ok(code::spend(tx, code, now).await?),
                 Tried::Wrong(refused) => Err(ChangeError::Code(refused)),
             },
         })
-    }
-
-    async fn give_back(self, now: Moment) {
-        if let Self::Code(_, reserved) = self {
-            reserved.give_back(now).await;
-        }
     }
 }

@@ -88,6 +88,23 @@ pub(super) async fn try_code(
     Ok(Tried::Wrong(Refused::Invalid { attempts_left }))
 }
 
+/// Tries a code before something costly is done for it: who has not the code gets no further. A right one is tried again by
+/// the transaction that spends it.
+pub(super) async fn try_ahead(
+    app: &App,
+    mobile: &Mobile,
+    purposes: [Purpose; 2],
+    given: &str,
+) -> Result<std::result::Result<(), Refused>> {
+    let now = app.clock.now();
+    crate::transaction!(app.store, |tx| {
+        Ok(match try_code(tx, app, mobile, purposes, given, now).await? {
+            Tried::Right(_) => Ok(()),
+            Tried::Wrong(refused) => Err(refused),
+        })
+    })
+}
+
 /// Takes a code that was right out of use. The number's lock, held since it was tried, lets nobody come between.
 pub(super) async fn spend(tx: &mut Tx, code: Uuid, now: Moment) -> Result<()> {
     sql::spend_code(tx, code, now).await

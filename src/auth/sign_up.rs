@@ -13,8 +13,6 @@ use crate::store::{self, Tx};
 
 /// How long a sign-up waits for its number to be verified.
 const WAITS: Duration = Duration::from_hours(24);
-/// How many sign-ups of one number a password is tried against: each costs a hash.
-const TRIED: usize = 3;
 
 /// What somebody would like to be.
 #[derive(Debug)]
@@ -77,34 +75,51 @@ pub(super) struct Proof {
     pub password: Option<String>,
 }
 
-/// The sign-up that a verification proves to be its own: by token, by password, or, for the older clients, by coming
-/// from the same address soon.
-pub(super) async fn proven(
-    app: &App,
-    mobile: &Mobile,
-    proof: Proof,
-    device: &Device,
-    now: Moment,
-) -> store::Result<Option<UserId>> {
-    let pending = sql::pending(&mut app.store.read().await?, mobile, now).await?;
+/// Which sign-up a verification says is its own.
+pub(super) enum Claim {
+    Proven(Option<UserId>),
+    /// The one whose hash the password fits, if it fits any.
+    ByPassword(String, Vec<(UserId, String)>),
+}
+
+/// What a verification claims: by token, by password, or, for the older clients, by coming from the same address soon.
+pub(super) async fn claim(app: &App, mobile: &Mobile, proof: Proof, device: &Device) -> store::Result<Claim> {
+    let now = app.clock.now();
     let by_token = proof.token.and_then(|token| app.keys.signup.open(&token)).map(|(id, _)| UserId(id));
     if by_token.is_some() {
-        return Ok(by_token);
+        return Ok(Claim::Proven(by_token));
     }
+    let pending = sql::pending(&mut app.store.read().await?, mobile, &device.address, now).await?;
     let hashes = pending.iter().filter_map(|signup| Some((signup.id, signup.password_hash.clone()?)));
-    let hashes: Vec<_> = hashes.take(TRIED).collect();
+    let hashes: Vec<_> = hashes.collect();
     if let Some(password) = proof.password.filter(|_| !hashes.is_empty()) {
-        for (id, hash) in hashes {
-            if app.keys.passwords.fits(password.clone(), Some(hash)).await {
-                return Ok(Some(id));
-            }
-        }
-        // Another password is no lack of proof, it is proof of somebody else.
-        return Ok(None);
+        return Ok(Claim::ByPassword(password, hashes));
     }
     let is_recent = |signup: &&sql::Pending| now.since(signup.created_at) <= TEN_MINUTES;
     let same = pending.iter().find(|signup| signup.address == device.address).filter(is_recent);
-    Ok(same.filter(|_| app.settings.auth.legacy_signup).map(|signup| signup.id))
+    Ok(Claim::Proven(same.filter(|_| app.settings.auth.legacy_signup).map(|signup| signup.id)))
+}
+
+impl Claim {
+    /// Whether proving it costs a hash or more.
+    pub(super) const fn is_costly(&self) -> bool {
+        matches!(self, Self::ByPassword(..))
+    }
+
+    /// The sign-up that is the caller's own.
+    pub(super) async fn prove(self, app: &App) -> Option<UserId> {
+        let (password, hashes) = match self {
+            Self::Proven(signup) => return signup,
+            Self::ByPassword(password, hashes) => (password, hashes),
+        };
+        for (id, hash) in hashes {
+            if app.keys.passwords.fits(password.clone(), Some(hash)).await {
+                return Some(id);
+            }
+        }
+        // Another password is no lack of proof, it is proof of somebody else.
+        None
+    }
 }
 
 /// Makes the user of a number that was just verified: from the proven sign-up, or bare. None when nobody may sign up.
@@ -115,8 +130,7 @@ pub(super) async fn create(
     proven: Option<UserId>,
     now: Moment,
 ) -> store::Result<Option<User>> {
-    let signups = sql::pending(tx, mobile, now).await?;
-    if signups.is_empty() && !app.settings.auth.auto_signup {
+    if !app.settings.auth.auto_signup && !sql::has_signup(tx, mobile, now).await? {
         return Ok(None);
     }
     let signup = match proven {

@@ -46,10 +46,22 @@ enum Outcome {
 /// one comes in.
 pub async fn verify(app: &App, presented: Presented, device: &Device) -> Result<TokenPair, VerifyError> {
     let reserved = reserve_failure(app, device).await.map_err(VerifyError::TooMany)?;
-    let now = app.clock.now();
+    let came = take_code(app, presented, device).await;
+    if !matches!(came, Err(VerifyError::Code(_))) {
+        reserved.give_back(app.clock.now()).await;
+    }
+    came
+}
+
+async fn take_code(app: &App, presented: Presented, device: &Device) -> Result<TokenPair, VerifyError> {
     let Presented { mobile, otp, purpose, signup_token: token, password } = presented;
     let purposes = purpose.map_or([Purpose::Login, Purpose::Signup], |purpose| [purpose; 2]);
-    let proven = sign_up::proven(app, &mobile, Proof { token, password }, device, now).await?;
+    let claim = sign_up::claim(app, &mobile, Proof { token, password }, device).await?;
+    if claim.is_costly() {
+        code::try_ahead(app, &mobile, purposes, &otp).await?.map_err(VerifyError::Code)?;
+    }
+    let proven = claim.prove(app).await;
+    let now = app.clock.now();
     let outcome: Result<Outcome, store::Error> = crate::transaction!(app.store, |tx| {
         match code::try_code(tx, app, &mobile, purposes, &otp, now).await? {
             Tried::Right(code) => {
@@ -60,10 +72,7 @@ pub async fn verify(app: &App, presented: Presented, device: &Device) -> Result<
         }
     });
     match outcome? {
-        Outcome::In(user, session) => {
-            reserved.give_back(now).await;
-            Ok(tokens::pair(app, user, session, 1))
-        }
+        Outcome::In(user, session) => Ok(tokens::pair(app, user, session, 1)),
         Outcome::Refused(why) => Err(why),
     }
 }

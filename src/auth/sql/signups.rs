@@ -16,16 +16,30 @@ pub(in crate::auth) struct Pending {
     pub created_at: Moment,
 }
 
-/// The living sign-ups of a number, the newest first.
-pub(in crate::auth) async fn pending(on: &mut impl On, mobile: &Mobile, now: Moment) -> Result<Vec<Pending>> {
+/// Living sign-ups of a number, those from an address first, then the newest: strangers who sign the number up again and
+/// again do not crowd out its person. Each may cost a hash, so they are few.
+pub(in crate::auth) async fn pending(
+    on: &mut impl On,
+    mobile: &Mobile,
+    address: &str,
+    now: Moment,
+) -> Result<Vec<Pending>> {
     fetch_all!(
         on,
         Pending,
         "select id, username, password_hash, address, created_at from signups
-         where mobile = $1 and expires_at > $2 order by created_at desc, id desc limit 20",
+         where mobile = $1 and expires_at > $2
+         order by case when address = $3 then 0 else 1 end, created_at desc, id desc limit 20",
         mobile,
-        now
+        now,
+        address
     )
+}
+
+pub(in crate::auth) async fn has_signup(on: &mut impl On, mobile: &Mobile, now: Moment) -> Result<bool> {
+    let found =
+        fetch_optional!(on, (i32,), "select 1 from signups where mobile = $1 and expires_at > $2 limit 1", mobile, now);
+    Ok(found?.is_some())
 }
 
 pub(in crate::auth) async fn pending_by_id(

@@ -194,6 +194,26 @@ async fn failures_from_an_address_are_counted_successes_are_not() {
 }
 
 #[tokio::test]
+async fn a_right_code_is_no_failure_whatever_comes_of_it() {
+    let app = TestApp::with(|settings| {
+        settings.throttles.failed_verifications_by_address = 1;
+        settings.auth.auto_signup = false;
+    })
+    .await;
+    let ada = app.sign_up_with(ADA, "correct horse").await;
+    for number in ["9876543212", "9876543213"] {
+        let otp = app.code(number, "login").await;
+        assert_eq!(app.verify(number, &otp).await.expect(403).code(), "signup_closed");
+    }
+    app.sign_up_with(BOB, "battery staple").await;
+    let otp = app.code(BOB, "change_mobile").await;
+    let body = json!({"mobile": BOB, "otp": otp, "password": "correct horse"});
+    let taken = app.as_user(&ada, "POST", "/auth/change-mobile").json(&body).send().await.expect(409);
+    assert_eq!(taken.code(), "mobile_taken");
+    app.sign_in(ADA).await;
+}
+
+#[tokio::test]
 async fn asking_for_codes_and_forgetting_passwords_are_throttled_by_address() {
     let app = TestApp::with(|settings| {
         settings.throttles.codes_by_address = 2;

@@ -1,12 +1,12 @@
 //! Signing up: whose password counts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gemini_backend::config::Proxies;
 use gemini_backend::fetch_one;
 use serde_json::{Value, json};
 
-use super::{ADA, BOB, Tokens};
+use super::{ADA, BOB, Tokens, at_once, count, other_than};
 use crate::harness::TestApp;
 
 const PASSWORD: &str = "correct horse";
@@ -97,6 +97,65 @@ async fn the_older_clients_prove_it_by_coming_soon_from_the_same_address() {
     let elsewhere = app.post("/auth/signup").header("x-forwarded-for", "203.0.113.9");
     elsewhere.json(&json!({"mobile": ADA, "password": PASSWORD})).send().await.expect(201);
     assert_eq!(app.sign_in(ADA).await.user["password_set"], false);
+}
+
+#[tokio::test]
+async fn strangers_cannot_crowd_out_a_signup_that_is_proven() {
+    for proof in ["password", "signup_token", ""] {
+        let app = TestApp::with(|settings| {
+            settings.server.trusted_proxies = Proxies::Hops(1);
+            settings.auth.legacy_signup = proof.is_empty();
+        })
+        .await;
+        let own = |path: &str| app.post(path).header("x-forwarded-for", "198.51.100.7");
+        let wish = json!({"mobile": ADA, "password": PASSWORD});
+        let signup = own("/auth/signup").json(&wish).send().await.expect(201).json();
+        for n in 0..21 {
+            let foreign = app.post("/auth/signup").header("x-forwarded-for", &format!("203.0.113.{n}"));
+            foreign.json(&json!({"mobile": ADA, "password": format!("stranger {n}")})).send().await.expect(201);
+        }
+        let mut body = json!({"mobile": ADA, "otp": app.code(ADA, "signup").await});
+        match proof {
+            "password" => body["password"] = json!(PASSWORD),
+            "signup_token" => body["signup_token"] = signup["signup_token"].clone(),
+            _ => {}
+        }
+        let pair = own("/auth/verify-otp").json(&body).send().await.expect(200).json();
+        assert_eq!(pair["user"]["id"], signup["user"]["id"], "by {proof:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_not_the_code_makes_nobody_compare_passwords() {
+    let app = strict().await;
+    for n in 0..8 {
+        let wish = json!({"mobile": ADA, "password": format!("password {n}")});
+        app.tell("/auth/signup", wish).await.expect(201);
+    }
+    let otp = app.code(ADA, "signup").await;
+    let mut took = Vec::new();
+    for (otp, status) in [(other_than(&otp), 401), (otp, 200)] {
+        let begun = Instant::now();
+        let body = json!({"mobile": ADA, "otp": otp, "password": "none of these"});
+        app.tell("/auth/verify-otp", body).await.expect(status);
+        took.push(begun.elapsed());
+    }
+    assert!(took[0] * 3 < took[1], "eight hashes take {:?}, a wrong code took {:?}", took[1], took[0]);
+}
+
+#[tokio::test]
+async fn a_code_with_a_password_beside_it_is_used_once_too() {
+    let app = TestApp::with(|settings| {
+        settings.auth.legacy_signup = false;
+        settings.throttles.failed_verifications_by_address = 1000;
+    })
+    .await;
+    app.tell("/auth/signup", json!({"mobile": ADA, "password": PASSWORD})).await.expect(201);
+    let otp = app.code(ADA, "signup").await;
+    let body = json!({"mobile": ADA, "otp": otp, "password": PASSWORD});
+    let answers = at_once(20, |_| app.tell("/auth/verify-otp", body.clone())).await;
+    assert_eq!((count(&answers, ""), count(&answers, "otp_invalid")), (1, 19));
+    app.obtain(ADA, PASSWORD).await.expect(200);
 }
 
 #[tokio::test]
