@@ -32,8 +32,8 @@ pub struct App {
     pub sms: sms::Sender,
     /// Room lists as they were sent, by user, the user's `rooms_rev` and the part that was asked for.
     pub room_lists: Cache<(UserId, i64, String), Arc<[u8]>>,
-    /// How many tokens each model takes in, as Gemini said lately; None: it did not say.
-    pub input_limits: Cache<String, Option<u64>>,
+    /// Gemini's models, as it listed them lately.
+    pub models: gemini::Catalog,
     /// This process as the holder of leases.
     pub node: NodeId,
     /// Everything spawned is spawned here, so that shutdown can wait for it.
@@ -54,7 +54,7 @@ impl App {
             limits: Limits::in_memory(),
             people: People::new(&store),
             room_lists: room_lists(),
-            input_limits: Cache::builder().max_capacity(1000).time_to_live(Duration::from_mins(10)).build(),
+            models: gemini::Catalog::default(),
             node: NodeId::new(clock.now()),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use super::end::Verdict;
-use super::{Usage, context, judge, sql};
+use super::{Usage, context, judge, models, sql};
 use crate::app::App;
 use crate::billing::{self, Budget};
 use crate::gemini::{Event, FinishReason, Request};
@@ -34,7 +34,8 @@ pub(super) async fn prepare(app: &App, reply: MessageId) -> store::Result<Prepar
         return Ok(Prepared::Ended(Verdict::failed("budget_exhausted", "Today's budget is spent.", true)));
     }
     let model = task.model.clone().unwrap_or_else(|| app.settings.gemini.model.clone());
-    let Ok(contents) = context::choose(app, &task, &model).await? else {
+    let input_limit = models::listed(app).await.input_limit(&model);
+    let Ok(contents) = context::choose(app, &task, input_limit).await? else {
         let overflow = Verdict::failed("context_overflow", "The message is too long for the model.", false);
         return Ok(Prepared::Ended(overflow));
     };

@@ -3,18 +3,14 @@
 //! A turn is a person's message and the answer to it. A failed one is no context, nor one that was cancelled before its
 //! first word. The question itself is always there; if it alone is too long, nothing is asked.
 
-use std::time::Duration;
-
 use super::sql::{self, Place, Step, Task};
 use super::{SendError, Text, estimate};
 use crate::app::App;
-use crate::gemini::Turn;
+use crate::gemini::{Listed, Turn};
 use crate::store;
 
 /// How many ancestors are read at a time.
 const PAGE: i64 = 64;
-/// How long a message waits for Gemini to say how much its model takes in.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The question alone is longer than what fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +20,10 @@ pub(super) struct Overflow {
 }
 
 /// Refuses a message that could not be asked even without what came before it. Asks nobody, for a transaction is open:
-/// a model that is not known yet is [`SendError::UnknownModel`], unless its limit was `asked` for before.
-pub(super) fn must_fit(app: &App, place: &Place, text: &Text, asked: Option<Option<u64>>) -> Result<(), SendError> {
+/// what the models take in was `listed` before.
+pub(super) fn must_fit(app: &App, place: &Place, text: &Text, listed: &Listed) -> Result<(), SendError> {
     let model = place.model.as_deref().unwrap_or(&app.settings.gemini.model);
-    let limit = app.input_limits.get(model).or(asked).ok_or_else(|| SendError::UnknownModel(model.to_owned()))?;
-    let fits = room_for(app, limit);
+    let fits = room_for(app, listed.input_limit(model));
     let estimated = fixed(place.system_instruction.as_deref()) + turn(text.as_str());
     if estimated > fits { Err(SendError::ContextOverflow { estimated, fits }) } else { Ok(()) }
 }
@@ -41,17 +36,6 @@ fn room_for(app: &App, input_limit: Option<u64>) -> u64 {
     input_limit.map_or(ours, |limit| ours.min(limit.saturating_sub(u64::from(gemini.max_output_tokens))))
 }
 
-/// The model's input limit, asked every ten minutes at most; None while Gemini does not tell.
-pub(super) async fn input_limit(app: &App, model: &str) -> Option<u64> {
-    if let Some(limit) = app.input_limits.get(model) {
-        return limit;
-    }
-    let asked = tokio::time::timeout(PATIENCE, app.gemini.model(model)).await;
-    let limit = asked.ok().and_then(Result::ok).and_then(|model| model.input_token_limit).map(u64::from);
-    app.input_limits.insert(model.to_owned(), limit);
-    limit
-}
-
 fn fixed(system_instruction: Option<&str>) -> u64 {
     system_instruction.map_or(0, turn)
 }
@@ -61,8 +45,12 @@ fn turn(text: &str) -> u64 {
 }
 
 /// The turns to send, oldest first, the question last.
-pub(super) async fn choose(app: &App, task: &Task, model: &str) -> store::Result<Result<Vec<Turn>, Overflow>> {
-    let fits = room_for(app, input_limit(app, model).await);
+pub(super) async fn choose(
+    app: &App,
+    task: &Task,
+    input_limit: Option<u64>,
+) -> store::Result<Result<Vec<Turn>, Overflow>> {
+    let fits = room_for(app, input_limit);
     let mut used = fixed(task.system_instruction.as_deref());
     let mut chosen: Vec<Turn> = Vec::new();
     let mut answer: Option<Step> = None;

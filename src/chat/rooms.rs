@@ -1,7 +1,8 @@
 //! Chatrooms: open, change, remove. Each raises its owner's `rooms_rev`, which the cached list hangs on.
 
-use super::{Chatroom, sql};
+use super::{Chatroom, models, sql};
 use crate::app::App;
+use crate::auth::Plan;
 use crate::billing;
 use crate::http::replay::{self, Before, Request};
 use crate::ids::{ChatroomId, UserId};
@@ -32,6 +33,8 @@ pub enum RoomError {
     NoSuchRoom,
     #[error("this key was used for another request")]
     IdempotencyMismatch,
+    #[error("there is no such model, or the plan does not give it")]
+    UnknownModel,
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -40,9 +43,11 @@ pub enum RoomError {
 pub async fn open_room(
     app: &App,
     owner: UserId,
+    plan: Plan,
     new: &NewRoom,
     request: Option<&Request>,
 ) -> Result<(Chatroom, bool), RoomError> {
+    let is_known = models::is_known(app, plan, new.model.as_deref()).await;
     let now = app.clock.now();
     let room = Chatroom {
         id: ChatroomId::new(now),
@@ -69,6 +74,9 @@ pub async fn open_room(
                 Before::Never => replay::keep(tx, owner, request, room.id.0, now).await?,
             }
         }
+        if !is_known {
+            return Err(RoomError::UnknownModel);
+        }
         sql::insert_room(tx, owner, &room).await?;
         let rooms_rev = sql::raise_rooms_rev(tx, owner).await?;
         Ok::<_, RoomError>((room.clone(), Some(rooms_rev)))
@@ -81,19 +89,24 @@ pub async fn room(app: &App, owner: UserId, room: ChatroomId) -> Result<Chatroom
     sql::room(&mut app.store.read().await?, owner, room).await?.ok_or(RoomError::NoSuchRoom)
 }
 
-/// Changes a room; the room as it is now.
+/// Changes a room; the room as it is now. A model that it has already may stay, though it be gone.
 pub async fn change_room(
     app: &App,
     owner: UserId,
+    plan: Plan,
     room: ChatroomId,
     change: &RoomChange,
 ) -> Result<Chatroom, RoomError> {
+    let is_known = models::is_known(app, plan, change.model.as_ref().and_then(Option::as_deref)).await;
     let now = app.clock.now();
     let people = app.people.change(owner);
     let changed = crate::transaction!(app.store, |tx| {
         jobs::lock(tx, owner).await?.ok_or(RoomError::NoSuchRoom)?;
         let mut room = sql::room(tx, owner, room).await?.ok_or(RoomError::NoSuchRoom)?;
         let RoomChange { name, model, system_instruction, archived } = change.clone();
+        if !is_known && model.as_ref() != Some(&room.model) {
+            return Err(RoomError::UnknownModel);
+        }
         room.name = name.unwrap_or(room.name);
         room.model = model.unwrap_or(room.model);
         room.system_instruction = system_instruction.unwrap_or(room.system_instruction);

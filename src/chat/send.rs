@@ -1,6 +1,6 @@
 //! Taking a message in: prompt, message, reply and job in one transaction.
 
-use super::{Message, Text, context, sql};
+use super::{Message, Text, context, models, sql};
 use crate::app::App;
 use crate::billing::{self, Budget, Prompts};
 use crate::http::replay::{self, Before, Request};
@@ -39,9 +39,6 @@ pub enum SendError {
     BudgetExhausted,
     #[error("this key was used for another request")]
     IdempotencyMismatch,
-    /// Nobody knows how much this room's model takes in; [`send`] asks and begins anew.
-    #[error("the model {0} is not known yet")]
-    UnknownModel(String),
     /// A replay of something that has been deleted since.
     #[error("what this key made is gone")]
     Gone,
@@ -60,23 +57,7 @@ pub async fn send(
     text: &Text,
     request: Option<&Request>,
 ) -> Result<Accepted, SendError> {
-    match try_to_send(app, sender, room, text, request, None).await {
-        Err(SendError::UnknownModel(model)) => {
-            let limit = context::input_limit(app, &model).await;
-            try_to_send(app, sender, room, text, request, Some(limit)).await
-        }
-        outcome => outcome,
-    }
-}
-
-async fn try_to_send(
-    app: &App,
-    sender: Sender,
-    room: ChatroomId,
-    text: &Text,
-    request: Option<&Request>,
-    asked: Option<Option<u64>>,
-) -> Result<Accepted, SendError> {
+    let listed = models::listed(app).await;
     let budget = billing::budget(app).await?;
     let now = app.clock.now();
     let pair = sql::Pair { message: MessageId::new(now), reply: MessageId::new(now) };
@@ -91,7 +72,7 @@ async fn try_to_send(
             }
         }
         let place = sql::lock_room(tx, sender.user, room).await?.ok_or(SendError::NoSuchRoom)?;
-        context::must_fit(app, &place, text, asked)?;
+        context::must_fit(app, &place, text, &listed)?;
         if budget == Budget::Exhausted {
             return Err(SendError::BudgetExhausted);
         }

@@ -10,8 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::incoming::Incoming;
-use super::model::{ModelOnWire, ModelsOnWire};
-use super::request::bare_model;
+use super::model::ModelsOnWire;
 use super::{Answer, Error, Model, Request, Stream};
 use crate::config;
 
@@ -127,12 +126,6 @@ impl Client {
             }
         }
         Ok(models)
-    }
-
-    /// One model; an unknown name is [`Error::Refused`] with `model_not_found`.
-    pub async fn model(&self, name: &str) -> Result<Model, Error> {
-        let url = self.url(&["models", bare_model(name)]);
-        self.json::<ModelOnWire>(self.http.get(url)).await.map(Model::from)
     }
 
     pub(super) fn key(&self) -> Option<&str> {

@@ -46,6 +46,16 @@ impl Error {
         }
     }
 
+    /// Whether there is no such model (any more): asking it again is of no use.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.status == 404)
+    }
+
+    /// Whether the model has too much to do, so that another one may answer sooner.
+    pub fn is_overload(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if matches!(refusal.status, 429 | 503))
+    }
+
     /// The moment before which Gemini does not want to be asked again; None: when to try is the caller's own rule.
     /// It may lie far off, when a day's quota is spent.
     pub fn not_before(&self, now: Moment) -> Option<Moment> {

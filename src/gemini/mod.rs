@@ -5,6 +5,7 @@
 //! <https://ai.google.dev/api/generate-content> and from what its users report.
 
 mod answer;
+mod catalog;
 mod client;
 mod error;
 mod frames;
@@ -18,6 +19,7 @@ mod scrub;
 mod stream;
 
 pub use answer::{Answer, BlockReason, FinishReason, Outcome, Usage};
+pub use catalog::{Catalog, Listed, PAUSE as CATALOG_PAUSE};
 pub use client::{Client, Timeouts, Unusable};
 pub use error::{Error, Waited};
 pub use model::Model;

@@ -68,6 +68,7 @@ codes! {
     Internal = "internal", 500, "Something broke on our side";
     DatabaseUnavailable = "database_unavailable", 503, "The database is not available";
     NotReady = "not_ready", 503, "Not ready to serve";
+    UpstreamUnavailable = "upstream_unavailable", 503, "Gemini cannot be reached";
     BudgetExhausted = "budget_exhausted", 503, "Today's budget is spent";
     TimedOut = "timed_out", 503, "It took too long";
 }

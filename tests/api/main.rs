@@ -15,6 +15,7 @@ mod harness;
 mod idempotency;
 mod logs;
 mod messages;
+mod models;
 mod operations;
 mod operator;
 mod prompts;

@@ -1,6 +1,6 @@
 //! The client against the sandbox: what goes right.
 
-use gemini_backend::gemini::{Client, FinishReason, Thinking, Turn};
+use gemini_backend::gemini::{Client, FinishReason, Request, Thinking, Turn};
 use gemini_backend::sandbox::gemini::{Card, Ended, KeyPlace, Options, Rule, UsageAt};
 use serde_json::json;
 
@@ -109,18 +109,24 @@ async fn all_pages_of_models_are_read() {
 }
 
 #[tokio::test]
-async fn one_model_says_its_limits() {
+async fn a_model_says_its_limits() {
     let mut options = Options::default();
     options.models.push(Card::new("small", 77, 7));
     let sandbox = start_with(options).await;
     let client = client_of(&sandbox.base_url());
-    let small = client.model("small").await.expect("it is there");
+    let models = client.models().await.expect("a list");
+    let small = models.iter().find(|model| model.name == "small").expect("it is there");
     assert_eq!((small.input_token_limit, small.output_token_limit, small.answers()), (Some(77), Some(7), true));
-    let unknown = client.model("gemini-1.0-pro").await.expect_err("it is not there");
-    assert_eq!((unknown.code(), unknown.is_passing()), ("model_not_found", false));
-    // A name cannot lead elsewhere.
-    let odd = client.model("../../sandbox/journal?x#").await.expect_err("not a model");
-    assert_eq!(odd.code(), "model_not_found");
+}
+
+#[tokio::test]
+async fn an_unknown_model_is_gone_and_leads_nowhere_else() {
+    let sandbox = start().await;
+    let client = client_of(&sandbox.base_url());
+    for name in ["gemini-1.0-pro", "../../sandbox/journal?x#"] {
+        let error = client.count_tokens(&Request { model: name.to_owned(), ..ask("hi") }).await.expect_err(name);
+        assert_eq!((error.code(), error.is_passing(), error.is_gone()), ("model_not_found", false, true), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ async fn limits_are_waited_out_as_they_ask() {
         let error = heard.error();
         assert_eq!((error.code(), error.is_passing()), (code, true), "{fault:?}");
         assert_eq!(error.not_before(NOW).map(|at| at.to_string()).as_deref(), Some(wait), "{fault:?}");
+        assert_eq!(error.is_overload(), matches!(fault.status, 429 | 503));
+        assert_eq!(error.is_gone(), fault.status == 404);
     }
     assert_eq!(hear(&client, &ask("hi")).await.outcome().finish_reason, FinishReason::Stop);
 }

@@ -1,6 +1,7 @@
 //! Chatrooms and messages over HTTP: JSON in and out, errors to status.
 
 mod messages;
+mod models;
 mod problems;
 mod rooms;
 mod views;
@@ -23,4 +24,5 @@ pub fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(messages::post))
         .routes(alias(routes!(messages::post), "/chatroom/{id}/messages"))
         .routes(routes!(messages::show))
+        .routes(routes!(models::list))
 }

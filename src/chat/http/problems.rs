@@ -1,6 +1,6 @@
 //! The feature's errors as problems.
 
-use crate::chat::{ReadError, RoomError, SendError};
+use crate::chat::{NeverListed, ReadError, RoomError, SendError};
 use crate::http::{ApiError, Code};
 
 impl From<RoomError> for ApiError {
@@ -8,6 +8,7 @@ impl From<RoomError> for ApiError {
         match error {
             RoomError::NoSuchRoom => Self::new(Code::ChatroomNotFound),
             RoomError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch),
+            RoomError::UnknownModel => Self::field("model", "is not among the models that GET /models lists"),
             RoomError::Store(cause) => cause.into(),
         }
     }
@@ -20,6 +21,12 @@ impl From<ReadError> for ApiError {
             ReadError::NoSuchMessage => Self::new(Code::MessageNotFound),
             ReadError::Store(cause) => cause.into(),
         }
+    }
+}
+
+impl From<NeverListed> for ApiError {
+    fn from(error: NeverListed) -> Self {
+        Self::new(Code::UpstreamUnavailable).retry_after(error.again_in.as_secs())
     }
 }
 
@@ -36,7 +43,6 @@ impl SendError {
                 .retry_after(seconds),
             Self::ContextOverflow { estimated, fits } => ApiError::new(Code::ContextOverflow)
                 .detail(format!("The message is about {estimated} tokens long, and {fits} fit")),
-            Self::UnknownModel(model) => ApiError::internal(format!("{model} stayed unknown")),
             Self::BudgetExhausted => ApiError::new(Code::BudgetExhausted).retry_after(seconds),
             Self::Store(cause) => cause.into(),
         }

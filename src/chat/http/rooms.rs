@@ -31,6 +31,7 @@ pub(super) struct PostChatroom {
     /// The same as `name`.
     #[schema(deprecated, max_length = 200)]
     title: Option<String>,
+    /// One of `GET /models`; without it the deployment's.
     #[schema(max_length = 100)]
     model: Option<String>,
     /// What the model is told before the conversation, at most 8,000 characters.
@@ -47,6 +48,7 @@ pub(super) struct PatchChatroom {
     #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, deprecated, max_length = 200)]
     title: Option<Option<String>>,
+    /// One of `GET /models`; null: the deployment's.
     #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 100)]
     model: Option<Option<String>>,
@@ -159,7 +161,7 @@ pub(super) async fn open(
         let (name, model, instruction) = (part(&new.name), part(&new.model), part(&new.system_instruction));
         Request::new(key.as_str().to_owned(), &["open_room", &name, &model, &instruction])
     });
-    let (room, is_replay) = chat::open_room(&app, signed_in.user, &new, request.as_ref()).await?;
+    let (room, is_replay) = chat::open_room(&app, signed_in.user, signed_in.plan, &new, request.as_ref()).await?;
     let location = [(header::LOCATION, format!("{}/chatroom/{}", app.settings.server.base_path(), room.id))];
     let body = Json(ChatroomView::from(room));
     let replayed = is_replay.then_some(REPLAYED);
@@ -200,7 +202,7 @@ pub(super) async fn change(
         system_instruction: body.system_instruction.map(instruction).transpose()?,
         archived: body.archived,
     };
-    Ok(Json(chat::change_room(&app, signed_in.user, id, &change).await?.into()))
+    Ok(Json(chat::change_room(&app, signed_in.user, signed_in.plan, id, &change).await?.into()))
 }
 
 #[utoipa::path(

@@ -59,7 +59,8 @@ impl Person<'_> {
     pub(crate) async fn fill_rooms(&self, rooms: usize, text: impl Fn(usize) -> String) {
         let (app, sender) = (&self.app.app, Sender { user: self.user, daily_limit: None });
         for number in 0..rooms {
-            let (room, _) = chat::open_room(app, self.user, &NewRoom::default(), None).await.expect("a room");
+            let room = chat::open_room(app, self.user, Plan::Basic, &NewRoom::default(), None).await;
+            let (room, _) = room.expect("a room");
             let text = Text::try_from(text(number)).expect("a text");
             chat::send(app, sender, room.id, &text, None).await.expect("it is taken in");
         }
