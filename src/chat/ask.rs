@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use super::end::Verdict;
+use super::fallback::Line;
 use super::{Usage, context, judge, models, sql};
 use crate::app::App;
 use crate::billing::{self, Budget};
@@ -20,7 +21,7 @@ const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 /// What there is to ask.
 #[derive(Debug)]
 pub(super) enum Prepared {
-    Request(Box<Request>),
+    Request(Box<Request>, Line),
     /// Nothing: the reply has its end without Gemini.
     Ended(Verdict),
 }
@@ -33,27 +34,41 @@ pub(super) async fn prepare(app: &App, reply: MessageId) -> store::Result<Prepar
     if billing::budget(app).await? == Budget::Exhausted {
         return Ok(Prepared::Ended(Verdict::failed("budget_exhausted", "Today's budget is spent.", true)));
     }
-    let model = task.model.clone().unwrap_or_else(|| app.settings.gemini.model.clone());
-    let input_limit = models::listed(app).await.input_limit(&model);
-    let Ok(contents) = context::choose(app, &task, input_limit).await? else {
-        let overflow = Verdict::failed("context_overflow", "The message is too long for the model.", false);
-        return Ok(Prepared::Ended(overflow));
+    let listed = models::listed(app).await;
+    let mut line = Line::new(&app.settings.gemini, task.model.as_deref(), task.fallback.as_deref());
+    let contents = loop {
+        match context::choose(app, &task, listed.input_limit(line.model())).await? {
+            Ok(contents) => break contents,
+            Err(_) if line.is_own() => {
+                let overflow = Verdict::failed("context_overflow", "The message is too long for the model.", false);
+                return Ok(Prepared::Ended(overflow));
+            }
+            // Too small for what the room's own takes in: passed over.
+            Err(_) => line = line.next().unwrap_or(line),
+        }
     };
-    Ok(Prepared::Request(Box::new(Request {
-        model,
+    let request = Request {
+        model: line.model().to_owned(),
         contents,
         system_instruction: task.system_instruction,
         max_output_tokens: Some(app.settings.gemini.max_output_tokens),
         thinking: None,
-    })))
+    };
+    Ok(Prepared::Request(Box::new(request), line))
 }
 
 /// Streams the answer; each piece is live as soon as it is here.
-pub(super) async fn ask(app: &App, claim: &Claim, reply: MessageId, request: Request) -> Result<Verdict, EndError> {
+pub(super) async fn ask(
+    app: &App,
+    claim: &Claim,
+    reply: MessageId,
+    request: Request,
+    line: &Line,
+) -> Result<Verdict, EndError> {
     let asked = Instant::now();
     let mut stream = match app.gemini.stream(&request, &format!("{reply}.{}", claim.attempt)).await {
         Ok(stream) => stream,
-        Err(error) => return Ok(judge::refused(claim, &error, None, app.clock.now())),
+        Err(error) => return Ok(judge::refused(claim, line, &error, None, app.clock.now())),
     };
     let mut text = String::new();
     // An empty text already says which attempt is being written.
@@ -76,7 +91,7 @@ pub(super) async fn ask(app: &App, claim: &Claim, reply: MessageId, request: Req
                 metrics::histogram!("gemini_answer_seconds").record(asked.elapsed());
                 return Ok(judge::finished(text, outcome, request.model));
             }
-            Err(error) => return Ok(judge::refused(claim, &error, stream.usage(), app.clock.now())),
+            Err(error) => return Ok(judge::refused(claim, line, &error, stream.usage(), app.clock.now())),
         }
     }
 }

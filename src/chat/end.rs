@@ -26,11 +26,13 @@ pub(super) enum Verdict {
         fault: Fault,
         usage: Option<Usage>,
     },
-    /// A passing fault: due again.
+    /// A fault that this or another model may get over: due again.
     Retry {
         fault: Fault,
         usage: Option<Usage>,
         due: Moment,
+        /// The model to ask then, when it is not the room's own.
+        fallback: Option<String>,
     },
     /// This process ends.
     HandBack,
@@ -123,10 +125,10 @@ async fn settle_once(app: &App, claim: &Claim, reply: MessageId, verdict: &Verdi
                 }
                 store_reply(tx, claim, reply, verdict, day.map(|_| now), now).await?;
             }
-            Verdict::Retry { fault, due, .. } => {
+            Verdict::Retry { fault, due, fallback, .. } => {
                 // Readers learn of the wait by the room's rev.
                 if let Some(rev) = sql::raise_rev(tx, room).await? {
-                    sql::stamp(tx, reply, rev).await?;
+                    sql::set_waiting(tx, reply, rev, fallback.as_deref()).await?;
                 }
                 return jobs::retry(tx, &queue, app.node, claim, *due, &fault.to_note()).await;
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::end::Verdict;
+use super::fallback::Line;
 use super::{Fault, Usage};
 use crate::clock::Moment;
 use crate::gemini::{self, FinishReason, Outcome};
@@ -32,27 +33,40 @@ pub(super) fn complete(text: String, reason: FinishReason, usage: Option<Usage>,
 }
 
 /// What follows from a fault of Gemini's.
-pub(super) fn refused(claim: &Claim, error: &gemini::Error, usage: Option<gemini::Usage>, now: Moment) -> Verdict {
+pub(super) fn refused(
+    claim: &Claim,
+    line: &Line,
+    error: &gemini::Error,
+    usage: Option<gemini::Usage>,
+    now: Moment,
+) -> Verdict {
     // Only the code: what Gemini says may quote the conversation.
-    tracing::info!(job = %claim.id, attempt = claim.attempt, code = error.code(), "Gemini did not answer");
+    tracing::info!(job = %claim.id, attempt = claim.attempt, model = line.model(), code = error.code(), "Gemini did not answer");
     metrics::counter!("gemini_errors_total", "code" => error.code()).increment(1);
     let fault = Fault::new(error.code(), error.message(), error.is_passing());
     let usage = usage.map(Usage::from);
-    if error.is_passing() {
-        again(claim, fault, usage, error.not_before(now), now)
-    } else {
-        Verdict::Failed { fault, usage }
+    match again(claim, line, error, now).filter(|_| claim.faults < MOST_FAULTS) {
+        Some((due, line)) => Verdict::Retry { fault, usage, due, fallback: line.fallback() },
+        None => Verdict::Failed { fault, usage },
     }
 }
 
-/// Later once more, when there are faults and time left; else the end, and the prompt back.
-fn again(claim: &Claim, fault: Fault, usage: Option<Usage>, not_before: Option<Moment>, now: Moment) -> Verdict {
-    let due = not_before.unwrap_or_else(|| now.plus(pause(claim.faults)));
-    if claim.faults >= MOST_FAULTS || due > claim.first_claimed_at.plus(PATIENCE) {
-        Verdict::Failed { fault, usage }
+/// When to ask again, and whom; None: that is the end, and the prompt goes back.
+fn again(claim: &Claim, line: &Line, error: &gemini::Error, now: Moment) -> Option<(Moment, Line)> {
+    let last = claim.first_claimed_at.plus(PATIENCE);
+    let due = error.not_before(now).unwrap_or_else(|| now.plus(pause(claim.faults)));
+    let is_in_time = error.is_passing() && due <= last;
+    let (due, line) = if error.is_gone() || (error.is_overload() && !is_in_time) {
+        // Another one has nothing to wait for.
+        (now, line.past(claim.faults)?)
+    } else if error.is_overload() && claim.faults > 0 {
+        (due, line.next().unwrap_or_else(|| line.clone()))
+    } else if is_in_time {
+        (due, line.clone())
     } else {
-        Verdict::Retry { fault, usage, due }
-    }
+        return None;
+    };
+    (due <= last).then_some((due, line))
 }
 
 /// 2, 4, 8, 16, 32 seconds: an upstream that is away for a minute costs no answer.

@@ -8,6 +8,7 @@ mod context;
 mod end;
 mod erase;
 mod estimate;
+mod fallback;
 pub mod http;
 mod judge;
 mod list;

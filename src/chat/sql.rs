@@ -269,7 +269,8 @@ impl From<Row> for Message {
             created_at: row.created_at,
             completed_at: row.completed_at,
             finish_reason: row.finish_reason,
-            model: row.model,
+            // Until then it is the one to ask, which may not answer.
+            model: row.model.filter(|_| ended),
             usage: row.total_tokens.map(|total| Usage {
                 prompt_tokens: row.prompt_tokens.unwrap_or(0),
                 completion_tokens: row.completion_tokens.unwrap_or(0),
@@ -346,7 +347,10 @@ pub(super) async fn oldest_first(
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct Task {
     pub parent_id: MessageId,
+    /// The room's own.
     pub model: Option<String>,
+    /// The one to ask instead.
+    pub fallback: Option<String>,
     pub system_instruction: Option<String>,
 }
 
@@ -354,7 +358,8 @@ pub(super) async fn task(on: &mut impl On, reply: MessageId) -> Result<Option<Ta
     fetch_optional!(
         on,
         Task,
-        "select m.parent_id, r.model, r.system_instruction from messages m join chatrooms r on r.id = m.chatroom_id
+        "select m.parent_id, r.model, m.model as fallback, r.system_instruction
+         from messages m join chatrooms r on r.id = m.chatroom_id
          where m.id = $1 and m.status = 'queued' and m.parent_id is not null",
         reply
     )
@@ -389,9 +394,10 @@ pub(super) async fn raise_rev(tx: &mut Tx, room: ChatroomId) -> Result<Option<i6
     Ok(row.map(|(rev,)| rev))
 }
 
-/// Marks a message as changed by the transaction that made `rev`.
-pub(super) async fn stamp(tx: &mut Tx, message: MessageId, rev: i64) -> Result<()> {
-    execute!(tx, "update messages set rev = $2 where id = $1", message, rev)?;
+/// Marks a reply that waits as changed by the transaction that made `rev`, and keeps which model to ask instead of the
+/// room's own.
+pub(super) async fn set_waiting(tx: &mut Tx, reply: MessageId, rev: i64, fallback: Option<&str>) -> Result<()> {
+    execute!(tx, "update messages set rev = $2, model = $3 where id = $1", reply, rev, fallback)?;
     Ok(())
 }
 

@@ -75,7 +75,7 @@ async fn write(app: &App, claim: &Claim, reply: MessageId) -> Result<Verdict, En
     }
     loop {
         match ask::prepare(app, reply).await {
-            Ok(Prepared::Request(request)) => return ask::ask(app, claim, reply, *request).await,
+            Ok(Prepared::Request(request, line)) => return ask::ask(app, claim, reply, *request, &line).await,
             Ok(Prepared::Ended(verdict)) => return Ok(verdict),
             Err(store::Error::Unavailable(cause)) => {
                 tracing::warn!(%cause, %reply, "a reply waits for the database");

@@ -39,7 +39,7 @@ static MODEL: Setting =
 static FALLBACK_MODELS: Setting = Setting::new(
     "GEMINI_FALLBACK_MODELS",
     Preset::Unset("none"),
-    "Models to try when that one is overloaded, in this order. Not used by this version.",
+    "Models that answer, in this order, when the room's own is gone or stays overloaded.",
 );
 static CONTEXT_MAX_TOKENS: Setting =
     Setting::new("CONTEXT_MAX_TOKENS", Preset::Always("32000"), "How much of a conversation the model is shown.");

@@ -9,6 +9,7 @@ mod clients;
 mod context;
 mod conventions;
 mod fairness;
+mod fallback;
 mod faults;
 mod first_answer;
 mod harness;
