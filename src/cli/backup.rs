@@ -22,6 +22,7 @@ pub(super) struct Backup {
 impl Backup {
     pub(super) async fn run(self, out: Out) -> super::Result {
         let settings = open::settings()?.settings;
+        open::must_be_there(&settings)?;
         let store = open::database(&settings).await?;
         let bytes = store::backup(&store, &self.file).await?;
         store.close().await;

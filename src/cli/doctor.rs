@@ -81,7 +81,7 @@ fn server(settings: &Settings) -> Finding {
 
 async fn database(settings: &Settings) -> Vec<Finding> {
     let what = "database";
-    if settings.database.file().is_some_and(|file| !file.exists()) {
+    if open::missing_file(settings).is_some() {
         return vec![found(what, Verdict::Note, "there is none yet; serve makes it")];
     }
     let store = match open::database(settings).await {

@@ -20,6 +20,9 @@ pub(super) struct Migrate {
 impl Migrate {
     pub(super) async fn run(self, out: Out) -> super::Result {
         let settings = open::settings()?.settings;
+        if self.dry_run {
+            open::must_be_there(&settings)?;
+        }
         let store = open::database(&settings).await?;
         let pending = store::pending(&store).await?;
         if !self.dry_run {

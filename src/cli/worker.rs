@@ -19,6 +19,7 @@ impl Worker {
     pub(super) async fn run(self, out: Out) -> super::Result {
         let loaded = open::settings()?;
         logs::begin(&loaded.settings.server);
+        open::must_be_there(&loaded.settings)?;
         let notes = loaded.notes.clone();
         let process = Process::begin(loaded).await?;
         serve::serve_operators(&process.app).await.context("cannot listen on METRICS_BIND")?;

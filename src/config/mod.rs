@@ -33,7 +33,7 @@ pub use environment::{Environment, Place};
 pub use gemini::Gemini;
 pub use quota::Quota;
 pub use redis::Redis;
-pub use secret::{SecretError, keep_development_secret};
+pub use secret::{SecretError, keep_development_secret, take_passing_secret};
 pub use server::{AppEnv, LogFormat, Proxies, Server};
 pub use setting::{Preset, Setting, Shown};
 pub use throttles::Throttles;

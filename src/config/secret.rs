@@ -30,6 +30,13 @@ pub fn keep_development_secret(settings: &mut Settings) -> Result<(), SecretErro
     Ok(())
 }
 
+/// A secret that is gone with this process, where development has none: for commands that neither sign nor check.
+pub fn take_passing_secret(settings: &mut Settings) {
+    if settings.server.env == AppEnv::Development && settings.auth.secret_keys.is_empty() {
+        settings.auth.secret_keys.push(random());
+    }
+}
+
 fn find_or_make(path: &Path) -> std::io::Result<SecretString> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)?;

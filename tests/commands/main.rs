@@ -3,6 +3,7 @@
 mod client;
 mod copies;
 mod database;
+mod nothing_there;
 mod older_systems;
 mod process;
 mod replies;

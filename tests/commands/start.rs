@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::process::{Running, error, folder, log_in, run};
+use crate::process::{Running, error, folder, log_in, run, succeed};
 
 fn has(folder: &Path, file: &str) -> bool {
     folder.join(file).exists()
@@ -113,6 +113,7 @@ async fn a_worker_alone_answers_operators() {
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
     let address = format!("127.0.0.1:{port}");
+    succeed(folder.path(), &["migrate"], &[]);
     let worker = Running::start(folder.path(), &["--json", "worker"], &[("METRICS_BIND", &address)]);
     let operator = Client::new(format!("http://{address}"));
     assert_eq!(operator.get("/metrics").await.0, 200);
