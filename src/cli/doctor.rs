@@ -9,7 +9,7 @@ use super::open;
 use super::out::{Out, table};
 use crate::config::{AppEnv, Settings};
 use crate::gemini;
-use crate::store::{self, OwnError, Store};
+use crate::store::{self, Store};
 
 /// Check settings, database and Gemini, and say what is wrong
 #[derive(Debug, Args)]
@@ -64,14 +64,12 @@ impl Doctor {
 
 fn server(settings: &Settings) -> Finding {
     let bind = settings.server.bind;
-    // Taking it is the question; where there is no file yet, none is left behind.
-    let file = settings.database.file().filter(|file| file.exists());
-    match file.map(|file| store::own(&file)).transpose() {
-        Err(OwnError::Taken(file)) => {
-            return found("server", Verdict::Ok, format!("one runs on {}", file.display()));
+    if let Some(file) = settings.database.file() {
+        match store::is_owned(&file) {
+            Ok(true) => return found("server", Verdict::Ok, format!("one runs on {}", file.display())),
+            Ok(false) => {}
+            Err(fault) => return found("server", Verdict::Wrong, fault),
         }
-        Err(fault @ OwnError::Lock(..)) => return found("server", Verdict::Wrong, fault),
-        Ok(_) => {}
     }
     match std::net::TcpListener::bind(bind) {
         Ok(_) => found("server", Verdict::Ok, format!("{bind} is free")),
@@ -84,7 +82,7 @@ async fn database(settings: &Settings) -> Vec<Finding> {
     if open::missing_file(settings).is_some() {
         return vec![found(what, Verdict::Note, "there is none yet; serve makes it")];
     }
-    let store = match open::database(settings).await {
+    let store = match store::look_into(&settings.database.url).await {
         Ok(store) => store,
         Err(fault) => return vec![found(what, Verdict::Wrong, fault)],
     };

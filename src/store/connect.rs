@@ -26,6 +26,8 @@ pub enum ConnectError {
     Folder(PathBuf, #[source] std::io::Error),
     #[error("DATABASE_URL: {0}")]
     Url(#[source] sqlx::Error),
+    #[error("cannot reach PostgreSQL at {0}: {1}")]
+    Unreachable(String, String),
     #[error("cannot open the database: {0}")]
     Open(#[source] sqlx::Error),
 }
@@ -39,13 +41,14 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<Store, ConnectEr
 }
 
 async fn postgres(url: &str, max_connections: u32) -> Result<Store, ConnectError> {
-    let options = PgConnectOptions::from_str(url).map_err(ConnectError::Url)?;
+    let options = PgConnectOptions::from_str(url).map_err(ConnectError::Url)?.application_name("gemini-backend");
+    super::reach::reach(&options).await?;
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(PATIENCE)
         // A broken connection is noticed when it is used; asking before every use would double every round trip.
         .test_before_acquire(false)
-        .connect_with(options.application_name("gemini-backend"))
+        .connect_with(options)
         .await
         .map_err(ConnectError::Open)?;
     Ok(Store::Postgres(pool))
@@ -83,6 +86,28 @@ async fn sqlite(url: &str, max_connections: u32) -> Result<Store, ConnectError> 
         SqlitePoolOptions::new().max_connections(max_connections).acquire_timeout(PATIENCE).test_before_acquire(false);
     let readers = open(readers, options.read_only(false).pragma("query_only", "on")).await?;
     Ok(Store::Sqlite { writer, readers })
+}
+
+/// Opens what is there only to look at it: not a byte of an SQLite database changes, nor do files appear beside it.
+///
+/// # Errors
+/// As [`connect`], and when there is no such file.
+pub async fn look_into(url: &str) -> Result<Store, ConnectError> {
+    if !url.starts_with("sqlite:") {
+        return postgres(url, 1).await;
+    }
+    let options = SqliteConnectOptions::from_str(url).map_err(ConnectError::Url)?;
+    let path = options.get_filename().to_owned();
+    refuse_foreign(&path).await?;
+    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(PATIENCE);
+    let readers = open(pool, only_to_look(&path)).await?;
+    Ok(Store::Sqlite { writer: readers.clone(), readers })
+}
+
+/// Without a log nobody writes, and SQLite need not make one only to read.
+pub(super) fn only_to_look(path: &Path) -> SqliteConnectOptions {
+    let is_at_rest = std::fs::metadata(super::beside(path, "-wal")).map_or(true, |log| log.len() == 0);
+    SqliteConnectOptions::new().filename(path).read_only(true).immutable(is_at_rest).busy_timeout(PATIENCE)
 }
 
 /// A server that is just ending holds its file for a moment, and SQLite does not wait for that by itself.
@@ -123,8 +148,7 @@ async fn refuse_foreign(path: &Path) -> Result<(), ConnectError> {
     if header[68..72] == [0x47, 0x45, 0x4d, 0x42] {
         return Ok(());
     }
-    let options = SqliteConnectOptions::new().filename(path).read_only(true);
-    let mut connection = options.connect().await.map_err(not_sqlite)?;
+    let mut connection = only_to_look(path).connect().await.map_err(not_sqlite)?;
     let (id,): (i64,) = sqlx::query_as("pragma application_id").fetch_one(&mut connection).await.map_err(not_sqlite)?;
     connection.close().await.map_err(ConnectError::Open)?;
     if id == APPLICATION_ID { Ok(()) } else { Err(ConnectError::NotOurs(path.to_owned())) }

@@ -8,16 +8,24 @@ mod connect;
 mod copy;
 mod migrate;
 mod owner;
+mod reach;
 pub mod sql;
 mod words;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
-pub use connect::{ConnectError, connect};
+pub use connect::{ConnectError, connect, look_into};
 pub use copy::{CopyError, backup, restore};
 pub use migrate::{MigrateError, migrate, pending};
-pub use owner::{OwnError, Owner, own};
+pub use owner::{OwnError, Owner, is_owned, own};
+
+/// The name of a file beside the database's.
+fn beside(database: &std::path::Path, suffix: &str) -> std::path::PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
 
 /// One database, shared by all of a process.
 #[derive(Clone, Debug)]

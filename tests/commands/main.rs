@@ -10,4 +10,5 @@ mod replies;
 mod settings;
 mod start;
 mod tools;
+mod unreachable;
 mod users;

@@ -1,7 +1,11 @@
 //! Commands that print something or stand in for something.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use serde_json::Value;
 
+use crate::client::Client;
 use crate::process::{Running, folder, run, succeed};
 
 #[test]
@@ -58,6 +62,42 @@ fn doctor_finds_nothing_wrong_with_a_new_place_and_leaves_nothing_there() {
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("gemini") && told.contains("WRONG"), "{told}");
     assert!(!told.contains("9f2c4be1d07a"), "{told}");
+}
+
+/// All that is in the data folder, byte for byte.
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(folder.join("data")).expect("the folder").map(|file| file.expect("a file"));
+    files
+        .map(|file| (file.file_name().into_string().expect("a name"), std::fs::read(file.path()).expect("read")))
+        .collect()
+}
+
+#[tokio::test]
+async fn doctor_runs_beside_a_server_and_changes_nothing() {
+    let folder = folder();
+    let server = Running::server(folder.path(), &[]);
+    let ada = Client::sign_in(server.base(), "+919876543210").await;
+    ada.ended(&ada.say("Hello!").await).await;
+    let look = || -> Value {
+        let told: Value = serde_json::from_str(&succeed(folder.path(), &["doctor", "--json"], &[])).expect("JSON");
+        assert_eq!(told["ok"], true, "{told}");
+        told
+    };
+    let running = look();
+    let told = |told: &Value, words: &str| {
+        let findings = told["findings"].as_array().expect("findings");
+        assert!(
+            findings.iter().any(|finding| finding["detail"].as_str().is_some_and(|it| it.contains(words))),
+            "{told}"
+        );
+    };
+    told(&running, "one runs on");
+    told(&running, "up to date");
+    assert_eq!(ada.get("/user/me").await.0, 200);
+    server.stop();
+    let before = contents(folder.path());
+    told(&look(), "is free");
+    assert!(contents(folder.path()) == before, "{:?}", contents(folder.path()).keys());
 }
 
 #[tokio::test]
