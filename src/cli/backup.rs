@@ -12,7 +12,7 @@ use crate::store;
 /// Copy the SQLite database to a new file, beside a running server
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  gemini-backend backup /var/backups/chat-2026-11-21.db\n\nWith PostgreSQL: pg_dump. Keep SECRET_KEY with the copy: codes and sessions are bound to it."
+    after_help = "Example:\n  gemini-backend backup /var/backups/chat-2026-11-21.db\n\nThe file appears when it is whole. With PostgreSQL: pg_dump. Keep SECRET_KEY with the copy, or in development the file `secret` beside the database: codes and sessions are bound to it."
 )]
 pub(super) struct Backup {
     /// A file that is not there yet
@@ -33,7 +33,7 @@ impl Backup {
 /// Put a backup in the SQLite database's place, while no server runs
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  gemini-backend restore /var/backups/chat-2026-11-21.db\n\nWhat was written since the backup is gone; take another backup first if in doubt."
+    after_help = "Example:\n  gemini-backend restore /var/backups/chat-2026-11-21.db\n\nWhat was written since the backup is gone; take another backup first if in doubt. SECRET_KEY, or in development the file `secret` beside the database, is not part of a backup: put it back, too, and whoever was signed in still is."
 )]
 pub(super) struct Restore {
     /// What `backup` wrote

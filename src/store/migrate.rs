@@ -58,6 +58,18 @@ pub async fn pending(store: &Store) -> Result<usize> {
     Ok(wanted.filter(|migration| !done.contains(&(migration.version,))).count())
 }
 
+/// How many migrations ran here that this version does not know.
+pub(super) async fn unknown(store: &Store) -> Result<usize> {
+    let mut reader = store.read().await?;
+    let (is_begun,) = fetch_one!(&mut reader, (bool,), IS_BEGUN)?;
+    if !is_begun {
+        return Ok(0);
+    }
+    let done = fetch_all!(&mut reader, (i64,), "select version from _sqlx_migrations")?;
+    let known = || BOTH.migrations.iter().chain(SQLITE.migrations.iter()).chain(POSTGRES.migrations.iter());
+    Ok(done.iter().filter(|(version,)| known().all(|migration| migration.version != *version)).count())
+}
+
 /// Each engine lists its tables in a place of its own.
 const IS_BEGUN: Fork = Fork {
     sqlite: "select exists(select 1 from sqlite_master where name = '_sqlx_migrations')",
