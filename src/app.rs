@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::live::Live;
 use crate::people::People;
 use crate::sms;
-use crate::store::{self, Store};
+use crate::store::{self, Signal, Store};
 
 /// One process of the service.
 #[derive(Debug)]
@@ -46,13 +46,14 @@ impl App {
     /// # Errors
     /// When a key in the settings cannot be read.
     pub fn new(settings: Settings, store: Store, clock: Clock) -> Result<Arc<Self>, BadKey> {
+        let signal = Signal::of(&store);
         Ok(Arc::new(Self {
             keys: Keys::new(&settings.auth).map_err(|error| BadKey(error.to_string()))?,
             gemini: gemini::Client::new(&settings.gemini).map_err(|error| BadKey(error.to_string()))?,
             sms: sms::Sender::new(&settings.auth.otp_delivery).map_err(|error| BadKey(error.to_string()))?,
-            live: Live::in_memory(),
+            live: Live::in_memory(signal.clone()),
             limits: Limits::in_memory(),
-            people: People::new(&store),
+            people: People::new(signal),
             room_lists: room_lists(),
             models: gemini::Catalog::default(),
             node: NodeId::new(clock.now()),

@@ -239,6 +239,13 @@ impl Clock {
         self.sleep_until(self.now().plus(span)).await;
     }
 
+    /// Sets a held clock back, as somebody may do with a machine's.
+    pub fn set_back(&self, by: Duration) {
+        if let Kind::Held(at) = &*self.0 {
+            at.send_modify(|now| *now -= whole_millis(by));
+        }
+    }
+
     /// Moves a held clock; any other one goes by itself.
     pub fn advance(&self, by: Duration) {
         if let Kind::Held(at) = &*self.0 {

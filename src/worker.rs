@@ -24,7 +24,7 @@ use crate::store;
 /// database that scales to zero can sleep).
 const BUSY: Duration = Duration::from_secs(1);
 pub const IDLE: Duration = Duration::from_secs(30);
-/// Where the bell is rung in another process and cannot be heard.
+/// Where other processes ring bells that cannot be heard here: on PostgreSQL, and for a worker alone.
 pub const UNHEARD: Duration = Duration::from_secs(1);
 /// When all that is due is locked.
 const LOCKED: Duration = Duration::from_millis(20);

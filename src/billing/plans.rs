@@ -29,7 +29,7 @@ pub async fn grant_plan(app: &App, user: UserId, plan: Plan) -> Result<bool> {
     let changed = crate::transaction!(app.store, |tx| { set_plan(app, tx, user, plan).await })?;
     change.all();
     // More may be written at once now.
-    app.live.ring_for_jobs();
+    app.live.ring_for_jobs_everywhere();
     Ok(changed)
 }
 

@@ -59,6 +59,6 @@ pub async fn retry_reply(app: &App, reply: MessageId) -> Result<(), RetryError> 
         jobs::enqueue(tx, &queue, Waiting { id: JobId::from(reply), lane: room, seq, attempt }, now).await?;
         Ok(())
     })?;
-    app.live.ring_for_jobs();
+    app.live.ring_for_jobs_everywhere();
     Ok(())
 }

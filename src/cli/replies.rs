@@ -70,7 +70,7 @@ impl Replies {
                     chat::retry_reply(&app, *id).await.map_err(|cause| anyhow::anyhow!("{id}: {cause}"))?;
                 }
                 out.answer(&json!({"retried": ids}), || {
-                    format!("{} queued again; a running server takes them up within 30 seconds.", ids.len())
+                    format!("{} queued again; a running server takes them up within seconds.", ids.len())
                 })
             }
         }

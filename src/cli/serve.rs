@@ -32,7 +32,9 @@ impl Serve {
             .with_context(|| format!("cannot listen on {bind} (BIND or PORT says another address)"))?;
         let address = listener.local_addr()?;
         if !self.no_worker {
-            app.tasks.spawn(worker::run(app.clone(), worker::IDLE));
+            // On PostgreSQL other nodes and commands enqueue, too.
+            let idle = if app.store.is_embedded() { worker::IDLE } else { worker::UNHEARD };
+            app.tasks.spawn(worker::run(app.clone(), idle));
             app.tasks.spawn(retention::run(app.clone()));
         }
         let base = first_steps::base(&app.settings.server, address);

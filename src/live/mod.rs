@@ -4,17 +4,26 @@
 //! what is lost here is written again from the reply's holder, or read from the database.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::ids::MessageId;
+use crate::store::Signal;
+
+/// How often the bell of other processes is listened for: one system call each time.
+const LISTEN_EVERY: Duration = Duration::from_millis(500);
 
 /// The live text of all replies in flight.
 #[derive(Debug, Default)]
 pub struct Live {
     replies: Mutex<HashMap<MessageId, Writing>>,
     jobs: Notify,
+    /// The bell of commands that run beside the server.
+    signal: Option<Signal>,
+    heard: AtomicU64,
 }
 
 /// One reply as far as it is written.
@@ -37,8 +46,9 @@ pub enum Written {
 
 impl Live {
     #[must_use]
-    pub fn in_memory() -> Self {
-        Self::default()
+    pub fn in_memory(signal: Option<Signal>) -> Self {
+        let heard = AtomicU64::new(signal.as_ref().map_or(0, Signal::count));
+        Self { signal, heard, ..Self::default() }
     }
 
     /// Puts `piece` at `offset` (UTF-8 bytes) of what `attempt` has written of `reply`. Safe to repeat: a piece that is
@@ -83,9 +93,32 @@ impl Live {
         self.jobs.notify_one();
     }
 
-    /// Returns when the bell was rung since the last call. A poll stays beneath: a bell may go unheard.
+    /// Says so to the server beside this process, too: what a command is for that made work.
+    pub fn ring_for_jobs_everywhere(&self) {
+        self.ring_for_jobs();
+        if let Some(signal) = &self.signal {
+            signal.ring();
+        }
+    }
+
+    /// Returns when the bell was rung since the last call, here or by a command beside this process. A poll stays
+    /// beneath: a bell may go unheard.
     pub async fn job_bell(&self) {
-        self.jobs.notified().await;
+        tokio::select! {
+            () = self.jobs.notified() => {}
+            () = self.bell_beside() => {}
+        }
+    }
+
+    async fn bell_beside(&self) {
+        let Some(signal) = &self.signal else { return std::future::pending().await };
+        loop {
+            let count = signal.count();
+            if self.heard.swap(count, Relaxed) != count {
+                return;
+            }
+            tokio::time::sleep(LISTEN_EVERY).await;
+        }
     }
 
     fn replies(&self) -> MutexGuard<'_, HashMap<MessageId, Writing>> {
@@ -106,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_piece_sent_twice_stands_once() {
-        let (live, reply) = (Live::in_memory(), reply());
+        let (live, reply) = (Live::in_memory(None), reply());
         assert_eq!(live.write(reply, 1, 0, "नम"), Written::Kept);
         assert_eq!(live.write(reply, 1, 6, "स्ते"), Written::Kept);
         assert_eq!(live.write(reply, 1, 6, "स्ते"), Written::Kept);
@@ -115,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_gap_asks_for_the_whole_text() {
-        let (live, reply) = (Live::in_memory(), reply());
+        let (live, reply) = (Live::in_memory(None), reply());
         assert_eq!(live.write(reply, 1, 4, "later"), Written::Gap);
         assert_eq!(live.write(reply, 1, 0, "the later"), Written::Kept);
         assert_eq!(live.read(reply).map(|writing| writing.text).as_deref(), Some("the later"));
@@ -123,7 +156,7 @@ mod tests {
 
     #[test]
     fn an_earlier_attempt_is_refused_and_a_later_one_begins_anew() {
-        let (live, reply) = (Live::in_memory(), reply());
+        let (live, reply) = (Live::in_memory(None), reply());
         live.write(reply, 1, 0, "old");
         assert_eq!(live.write(reply, 2, 0, "new"), Written::Kept);
         assert_eq!(live.write(reply, 1, 3, "er"), Written::Outrun);
@@ -137,7 +170,7 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_repeated_in_any_overlap_give_the_text(text in "\\PC{0,40}", cuts in prop::collection::vec((0usize..120, 0usize..120), 0..30)) {
-            let (live, reply) = (Live::in_memory(), reply());
+            let (live, reply) = (Live::in_memory(None), reply());
             let boundaries: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
             for (from, to) in cuts {
                 let (from, to) = (boundaries[from % boundaries.len()], boundaries[to % boundaries.len()]);

@@ -1,8 +1,8 @@
 //! [`Change`]: somebody is writing about a person.
 
 use super::memory::Memory;
-use super::signal::Announced;
 use crate::ids::UserId;
+use crate::store::Announced;
 
 /// Held from before a transaction until after its commit. What is read about the person meanwhile is used but not kept.
 ///

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::signal::{Announced, Signal};
 use super::{KEPT, Standing};
 use crate::clock::Moment;
 use crate::ids::{SessionId, UserId};
+use crate::store::{Announced, Signal};
 
 const SHARDS: usize = 64;
 /// Users in a shard before it starts over: 64 times this many are a few megabytes.

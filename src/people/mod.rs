@@ -8,13 +8,12 @@
 
 mod change;
 mod memory;
-mod signal;
 
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::ids::{SessionId, UserId};
-use crate::store::Store;
+use crate::store::Signal;
 
 pub use change::Change;
 use memory::Memory;
@@ -53,16 +52,9 @@ pub struct Standing {
 pub struct People(Option<Memory>);
 
 impl People {
-    /// Remembers if the database is a file that this process can watch over.
+    /// Remembers if the database is a file with a signal, by which other processes are heard.
     #[must_use]
-    pub fn new(store: &Store) -> Self {
-        let signal = store.file().and_then(|file| match signal::Signal::beside(&file) {
-            Ok(signal) => Some(signal),
-            Err(cause) => {
-                tracing::warn!(%cause, "sessions are read from the database each time: no signal file");
-                None
-            }
-        });
+    pub fn new(signal: Option<Signal>) -> Self {
         Self(signal.map(Memory::new))
     }
 

@@ -9,6 +9,7 @@ mod copy;
 mod migrate;
 mod owner;
 mod reach;
+mod signal;
 pub mod sql;
 mod words;
 
@@ -19,6 +20,7 @@ pub use connect::{ConnectError, connect, look_into};
 pub use copy::{CopyError, backup, restore};
 pub use migrate::{MigrateError, migrate, pending};
 pub use owner::{OwnError, Owner, is_owned, own};
+pub use signal::{Announced, Signal};
 
 /// The name of a file beside the database's.
 fn beside(database: &std::path::Path, suffix: &str) -> std::path::PathBuf {

@@ -151,6 +151,49 @@ async fn a_reply_that_takes_longer_than_its_lease_stays_with_its_worker() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_does_not_end_the_renewals() {
+    let app = TestApp::start().await;
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    app.gemini.script(Rule::words(4).hold(2));
+    let reply = ada.asks(&room, "take your time").await;
+    app.until_held(1).await;
+    app.clock.set_back(Duration::from_hours(1));
+    until_renewed(&app).await;
+    app.gemini.release();
+    app.settle().await;
+    assert_eq!(job(&app, &reply).await, ("done".to_owned(), 1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_clock_that_stands_still_does_not_end_the_renewals() {
+    let app = TestApp::with(|settings| settings.worker.lease = Duration::from_millis(600)).await;
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    app.gemini.script(Rule::words(4).hold(2));
+    let reply = ada.asks(&room, "take your time").await;
+    app.until_held(1).await;
+    // Nearly over for everybody else; by this clock it was renewed just now.
+    let soon = app.clock.now().plus(Duration::from_millis(1));
+    transaction!(app.app.store, |tx| { execute!(tx, "update jobs set lease_until = $1", soon) }).expect("shortened");
+    until_renewed(&app).await;
+    app.gemini.release();
+    app.settle().await;
+    assert_eq!(job(&app, &reply).await, ("done".to_owned(), 1, 0, 0));
+}
+
+/// Waits until the only lease was renewed at what the clock says now. The bell stands for what wakes a worker whose
+/// clock does not move.
+async fn until_renewed(app: &TestApp) {
+    let renewed = app.clock.now().plus(app.app.settings.worker.lease);
+    let look = async || {
+        app.app.live.ring_for_jobs();
+        jobs::look(&app.app.store).await.expect("the queue").lapse.filter(|at| *at == renewed)
+    };
+    until("the lease is renewed", look).await;
+}
+
+#[tokio::test]
 async fn a_worker_that_cannot_renew_hangs_up_before_its_lease_ends() {
     // It is not the client's patience with Gemini that ends.
     let for_ever = Duration::from_hours(1);

@@ -53,6 +53,13 @@ impl Client {
         format!("/chatroom/{room}/messages/{}", accepted["reply"]["id"].as_str().expect("a reply"))
     }
 
+    /// Reads a reply until it has text.
+    pub(crate) async fn begun(&self, reply: &str) {
+        while self.get(reply).await.1["content"].as_str().is_none_or(str::is_empty) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
     /// Reads a reply until it has ended.
     pub(crate) async fn ended(&self, reply: &str) -> Value {
         loop {

@@ -1,5 +1,6 @@
 //! The command line, seen from outside: the real binary as people and platforms run it.
 
+mod beside;
 mod client;
 mod copies;
 mod database;

@@ -1,54 +1,16 @@
 //! What an operator does beside a running server holds on the next request.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::beside::Beside;
 use crate::client::Client;
-use crate::database::Postgres;
-use crate::process::{Running, command, error, folder, run, succeed};
+use crate::process::{command, error, run};
 
 const ADA: &str = "+919876543210";
-
-/// A server, and commands beside it on the same database.
-struct Beside {
-    folder: tempfile::TempDir,
-    postgres: Option<Postgres>,
-    settings: Vec<(&'static str, String)>,
-    server: Running,
-}
-
-impl Beside {
-    async fn start() -> Self {
-        let (folder, postgres) = (folder(), Postgres::create().await);
-        let settings: Vec<_> = postgres.iter().map(|postgres| ("DATABASE_URL", postgres.url("postgres"))).collect();
-        let borrowed: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let server = Running::server(folder.path(), &borrowed);
-        Self { folder, postgres, settings, server }
-    }
-
-    fn settings(&self) -> Vec<(&str, &str)> {
-        self.settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn users(&self, arguments: &[&str]) -> Value {
-        let arguments = [&["--json", "users"], arguments].concat();
-        serde_json::from_str(&succeed(self.path(), &arguments, &self.settings())).expect("JSON")
-    }
-
-    async fn end(self) {
-        self.server.stop();
-        if let Some(postgres) = self.postgres {
-            postgres.drop().await;
-        }
-    }
-}
 
 #[tokio::test]
 async fn plan_and_role_change_under_a_signed_in_user() {
@@ -64,6 +26,21 @@ async fn plan_and_role_change_under_a_signed_in_user() {
     assert_eq!(ada.get("/user/me").await.1["role"], "admin");
     assert_eq!(beside.users(&["set-plan", "98765 43210", "basic"])["plan"], "basic");
     assert_eq!(ada.get("/user/me").await.1["prompts"]["limit"], 5);
+    beside.end().await;
+}
+
+#[tokio::test]
+async fn a_better_plan_frees_what_waits_at_once() {
+    let beside = Beside::with(&[("BASIC_REPLIES_AT_ONCE", "1")]).await;
+    let ada = Client::sign_in(beside.server.base(), ADA).await;
+    let hanging = ada.say("[[sandbox:hang after=1]]").await;
+    ada.begun(&hanging).await;
+    let waiting = ada.say("Hello!").await;
+    let begun = Instant::now();
+    beside.users(&["set-plan", ADA, "pro"]);
+    assert_eq!(ada.ended(&waiting).await["status"], "complete");
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    beside.users(&["delete", ADA, "--yes"]);
     beside.end().await;
 }
 
