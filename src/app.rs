@@ -17,6 +17,7 @@ use crate::live::Live;
 use crate::people::People;
 use crate::sms;
 use crate::store::{self, Signal, Store};
+use crate::traces::Traces;
 
 /// One process of the service.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub struct App {
     pub people: People,
     pub gemini: gemini::Client,
     pub sms: sms::Sender,
+    pub traces: Traces,
     /// Room lists as they were sent, by user, the user's `rooms_rev` and the part that was asked for.
     pub room_lists: Cache<(UserId, i64, String), Arc<[u8]>>,
     /// Gemini's models, as it listed them lately.
@@ -51,6 +53,7 @@ impl App {
             keys: Keys::new(&settings.auth).map_err(|error| BadKey(error.to_string()))?,
             gemini: gemini::Client::new(&settings.gemini).map_err(|error| BadKey(error.to_string()))?,
             sms: sms::Sender::new(&settings.auth.otp_delivery).map_err(|error| BadKey(error.to_string()))?,
+            traces: Traces::to(settings.server.otlp_endpoint.as_ref()).map_err(|error| BadKey(error.to_string()))?,
             live: Live::in_memory(signal.clone()),
             limits: Limits::in_memory(),
             people: People::new(signal),

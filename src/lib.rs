@@ -27,6 +27,7 @@ pub mod limits;
 pub mod live;
 pub mod people;
 pub mod sms;
+pub mod traces;
 
 pub mod http;
 pub mod store;

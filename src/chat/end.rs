@@ -45,7 +45,7 @@ impl Verdict {
         Self::Failed { fault: Fault::new(code, message, retryable), usage: None }
     }
 
-    const fn name(&self) -> &'static str {
+    pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Complete { .. } => "complete",
             Self::Failed { .. } => "failed",

@@ -1,6 +1,6 @@
 //! Writing a reply: the worker's part, from its claim to its end in the database.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::ids::MessageId;
 use crate::jobs::{Claim, EndError, MOST_CRASHES};
 use crate::store;
+use crate::traces::{Record, SpanKind, Status};
 
 /// Between two tries to read while the database is away; the lease bounds how long that goes on.
 const DATABASE_PAUSE: Duration = Duration::from_millis(250);
@@ -57,6 +58,8 @@ async fn write_and_settle(
     reply: MessageId,
     hand_back: &CancellationToken,
 ) -> Result<(), EndError> {
+    let (began, since) = (app.clock.now(), Instant::now());
+    let mut model = None;
     let time_left = claim.first_claimed_at.plus(judge::PATIENCE).since(app.clock.now());
     let verdict = tokio::select! {
         biased;
@@ -64,18 +67,33 @@ async fn write_and_settle(
         () = tokio::time::sleep(time_left) => {
             Verdict::failed("reply_overdue", "The answer could not be written in time.", true)
         }
-        verdict = write(app, claim, reply) => verdict?,
+        verdict = write(app, claim, reply, &mut model) => verdict?,
     };
-    settle(app, claim, reply, &verdict).await
+    let settled = settle(app, claim, reply, &verdict).await;
+    app.traces.record(began, since, || Record {
+        name: "reply".to_owned(),
+        kind: SpanKind::Consumer,
+        status: if matches!(verdict, Verdict::Failed { .. }) { Status::error("") } else { Status::Unset },
+        facts: [
+            ("reply.attempt", claim.attempt.into()),
+            ("reply.outcome", if settled.is_ok() { verdict.name() } else { "lost" }.into()),
+            ("gen_ai.request.model", model.unwrap_or_default().into()),
+        ],
+    });
+    settled
 }
 
-async fn write(app: &App, claim: &Claim, reply: MessageId) -> Result<Verdict, EndError> {
+/// `model` is which one was asked.
+async fn write(app: &App, claim: &Claim, reply: MessageId, model: &mut Option<String>) -> Result<Verdict, EndError> {
     if claim.crashes > MOST_CRASHES {
         return Ok(Verdict::failed("worker_crashed", "The answer could not be written.", true));
     }
     loop {
         match ask::prepare(app, reply).await {
-            Ok(Prepared::Request(request, line)) => return ask::ask(app, claim, reply, *request, &line).await,
+            Ok(Prepared::Request(request, line)) => {
+                *model = Some(request.model.clone());
+                return ask::ask(app, claim, reply, *request, &line).await;
+            }
             Ok(Prepared::Ended(verdict)) => return Ok(verdict),
             Err(store::Error::Unavailable(cause)) => {
                 tracing::warn!(%cause, %reply, "a reply waits for the database");

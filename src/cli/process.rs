@@ -20,6 +20,9 @@ use crate::{billing, jobs};
 /// From the word to stop: 20 s for replies to end, some for the rest to be handed back, gone within 30.
 const END: Duration = Duration::from_secs(28);
 
+/// For the traces that are left then.
+const LAST_TRACES: Duration = Duration::from_secs(1);
+
 /// A process in being.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -71,6 +74,12 @@ impl Process {
             tracing::warn!(tasks = self.app.tasks.len(), "some work did not end in time; its leases will lapse");
         }
         self.end_sandbox.cancel();
+        let app = Arc::clone(&self.app);
+        // Beside the async threads, which it would block.
+        let flushed = tokio::task::spawn_blocking(move || app.traces.end(LAST_TRACES));
+        if flushed.await.is_err() {
+            tracing::warn!("the last traces were not sent");
+        }
         self.app.store.close().await;
         tracing::info!("stopped");
     }

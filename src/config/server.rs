@@ -46,6 +46,8 @@ pub struct Server {
     pub metrics_token: Option<SecretString>,
     pub log_level: String,
     pub log_format: LogFormat,
+    /// Where traces go.
+    pub otlp_endpoint: Option<url::Url>,
 }
 
 impl Server {
@@ -111,8 +113,14 @@ static LOG_LEVEL: Setting = Setting::new(
     "error, warn, info, debug or trace; by module too: info,gemini_backend::chat=debug.",
 );
 static LOG_FORMAT: Setting = Setting::new("LOG_FORMAT", Preset::Always("text"), "text for people, json for machines.");
+static OTLP_ENDPOINT: Setting = Setting::new(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    Preset::Unset("none: no traces"),
+    "A collector of OpenTelemetry, http://host:4318 for example: spans of requests and replies go to its /v1/traces.",
+)
+.address();
 
-pub(super) static SETTINGS: [&Setting; 13] = [
+pub(super) static SETTINGS: [&Setting; 14] = [
     &APP_ENV,
     &BIND,
     &PORT,
@@ -126,6 +134,7 @@ pub(super) static SETTINGS: [&Setting; 13] = [
     &METRICS_TOKEN,
     &LOG_LEVEL,
     &LOG_FORMAT,
+    &OTLP_ENDPOINT,
 ];
 
 /// The one that the defaults of others hang on, so it is read first.
@@ -155,6 +164,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Server {
         metrics_token: reader.optional(&METRICS_TOKEN, parse::text).map(SecretString::from),
         log_level: reader.value(&LOG_LEVEL, log_level),
         log_format: reader.value(&LOG_FORMAT, parse::choice(FORMATS)),
+        otlp_endpoint: reader.optional(&OTLP_ENDPOINT, parse::web_address),
     }
 }
 

@@ -13,7 +13,7 @@ const BILLING: &str = "not used by this version, which has no billing yet";
 const SMS: &str = "not used by this version; codes go out by OTP_DELIVERY=webhook";
 
 /// Name, and why it is not read. A `*` at the end stands for any rest.
-const KNOWN: [(&str, &str); 28] = [
+const KNOWN: [(&str, &str); 27] = [
     ("CELERY_*", QUEUE),
     ("BULL_*", QUEUE),
     ("DEBUG", "not needed, APP_ENV says what is shown and allowed"),
@@ -38,7 +38,6 @@ const KNOWN: [(&str, &str); 28] = [
     ("SMS_COUNTRIES", SMS),
     ("SMS_PRICES", SMS),
     ("SMS_DAILY_CAP", SMS),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "not used by this version; there are logs and /metrics"),
     ("POSTGRES_*", "not needed, DATABASE_URL says it"),
     ("REDIS_*", "not needed, REDIS_URL says it"),
     ("PYTHON*", "not needed, this is no Python program"),

@@ -17,6 +17,7 @@ use tracing::Instrument;
 use crate::app::App;
 use crate::config::Server;
 use crate::http::{ApiError, ClientAddress, Code, host, rate_limit, request_id};
+use crate::traces::{Record, SpanKind, Status};
 
 /// Longer than a client may ask to wait for a reply (`Prefer: wait=30`); streams have begun by then.
 const MAX_TIME: Duration = Duration::from_mins(1);
@@ -26,7 +27,7 @@ const PREFLIGHT_KEPT: Duration = Duration::from_hours(1);
 
 /// Outermost: gives the request its id and its client's address; counts and logs it when it is answered.
 pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
+    let (began, started) = (app.clock.now(), Instant::now());
     let id = request_id::of(request.headers(), app.clock.now());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|connection| connection.0);
     let peer = peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
@@ -47,6 +48,19 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     let status = response.status().as_u16();
     let took = started.elapsed();
     super::metrics::count(&route, method, status, took);
+    if !HEALTH_PATHS.contains(&route.as_str()) {
+        app.traces.record(began, started, || Record {
+            name: format!("{method} {route}"),
+            kind: SpanKind::Server,
+            status: if status >= 500 { Status::error("") } else { Status::Unset },
+            facts: [
+                ("http.request.method", method.into()),
+                ("http.route", route.clone().into()),
+                ("http.response.status_code", i64::from(status).into()),
+                ("request_id", id.clone().into()),
+            ],
+        });
+    }
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     // The route and not the path: whatever a client puts there by mistake stays out of the log.
     span.in_scope(|| {

@@ -11,5 +11,6 @@ mod replies;
 mod settings;
 mod start;
 mod tools;
+mod traces;
 mod unreachable;
 mod users;
