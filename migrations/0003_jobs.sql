@@ -52,9 +52,10 @@ create table jobs (
     note text
 );
 
-create index jobs_heads on jobs (owner, due_at, id) where state = 'queued' and head;
-create index jobs_by_lane on jobs (lane, lane_seq) where state in ('queued', 'running');
+-- Every claim changes a state, and writes each index whose condition names it.
+create index jobs_heads on jobs (owner, due_at, id) where head;
+create index jobs_by_lane on jobs (lane, lane_seq) where finished_at is null;
 create index jobs_lapsed on jobs (lease_until) where state = 'running';
 create index jobs_of_the_house on jobs (due_at, id) where state = 'queued' and owner is null;
-create index jobs_queued_by_age on jobs (created_at) where state = 'queued';
+create index jobs_by_age on jobs (created_at) where finished_at is null;
 create index jobs_finished on jobs (finished_at) where state in ('done', 'parked');

@@ -11,7 +11,7 @@ mod metrics;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
@@ -60,8 +60,7 @@ fn with_layers(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
     let routes = routes
         .fallback(no_such_route)
         .method_not_allowed_fallback(other_method)
-        .layer(from_fn(layers::refuse_hangs_and_panics))
-        .layer(from_fn_with_state(app.clone(), layers::refuse_foreign_hosts))
+        .layer(from_fn_with_state(app.clone(), layers::guard))
         .layer(layers::compression());
     let routes = match layers::cors(&app.settings.server) {
         Some(cors) => routes.layer(cors),

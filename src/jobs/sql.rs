@@ -98,7 +98,7 @@ pub(super) async fn insert_in_lane(
         tx,
         (bool,),
         "insert into jobs (id, kind, payload, owner, lane, lane_seq, head, state, due_at, attempt, faults, crashes, created_at)
-         values ($1, $2, $3, $4, $5, $6, not exists (select 1 from jobs where lane = $5 and state in ('queued', 'running')),
+         values ($1, $2, $3, $4, $5, $6, not exists (select 1 from jobs where lane = $5 and finished_at is null),
                  'queued', $7, $8, 0, 0, $7)
          on conflict (id) do update set state = 'queued', head = excluded.head, due_at = excluded.due_at, faults = 0,
                  crashes = 0, created_at = excluded.created_at, first_claimed_at = null, finished_at = null, note = null
@@ -170,13 +170,15 @@ pub(super) async fn take_lapsed(tx: &mut Tx, wanted: Wanted) -> Result<Vec<Claim
     take(tx, TAKE_LAPSED, wanted).await
 }
 
+/// `$due` is `next_due`, or `+next_due`, which keeps SQLite from sorting all who are due instead of reading the first by
+/// virtual time.
 macro_rules! heads {
-    ($filter:literal, $lock:literal) => {
+    ($filter:literal, $due:literal, $lock:literal) => {
         concat!(
             "select (select h.id from jobs h where h.owner = u.user_id and h.head and h.state = 'queued' and h.due_at <= $3
                      order by h.due_at, h.id limit 1)
              from (select user_id from queue_users
-                   where in_flight < at_once and next_due is not null", $filter, " and next_due <= $3
+                   where in_flight < at_once and next_due is not null", $filter, " and ", $due, " <= $3
                    order by vtime limit $4", $lock, ") u"
         )
     };
@@ -188,14 +190,14 @@ macro_rules! take_heads {
             sqlite: concat!(
                 "update jobs set state = 'running', attempt = attempt + 1, holder = $1, lease_until = $2,
                         first_claimed_at = coalesce(first_claimed_at, $3) where id in (",
-                heads!($filter, ""), ")", returning!()
+                heads!($filter, "+next_due", ""), ")", returning!()
             ),
             // Checked again on the newest version of the row: between the snapshot and the lock on its user it may
             // have been taken.
             postgres: concat!(
                 "update jobs set state = 'running', attempt = attempt + 1, holder = $1, lease_until = $2,
                         first_claimed_at = coalesce(first_claimed_at, $3) where state = 'queued' and id = any (array (",
-                heads!($filter, " for update skip locked"), "))", returning!()
+                heads!($filter, "next_due", " for update skip locked"), "))", returning!()
             ),
         }
     };
@@ -299,7 +301,7 @@ pub(super) async fn promote(tx: &mut Tx, lane: ChatroomId) -> Result<()> {
     execute!(
         tx,
         "update jobs set head = true
-         where id = (select id from jobs where lane = $1 and state in ('queued', 'running') order by lane_seq limit 1)",
+         where id = (select id from jobs where lane = $1 and finished_at is null order by lane_seq limit 1)",
         lane
     )?;
     Ok(())
@@ -320,12 +322,8 @@ pub(super) async fn release(tx: &mut Tx, user: UserId, ended: i64) -> Result<()>
 
 /// Removes what stands in a lane; how many of it were running.
 pub(super) async fn delete_lane(tx: &mut Tx, lane: ChatroomId) -> Result<i64> {
-    let states = fetch_all!(
-        tx,
-        (String,),
-        "delete from jobs where lane = $1 and state in ('queued', 'running') returning state",
-        lane
-    )?;
+    let states =
+        fetch_all!(tx, (String,), "delete from jobs where lane = $1 and finished_at is null returning state", lane)?;
     let running = states.iter().filter(|(state,)| state == "running").count();
     Ok(i64::try_from(running).unwrap_or(i64::MAX))
 }
@@ -363,7 +361,12 @@ pub(super) async fn void_leases(tx: &mut Tx) -> Result<u64> {
 }
 
 pub(super) async fn depth(on: &mut impl On) -> Result<(i64, Option<Moment>)> {
-    fetch_one!(on, (i64, Option<Moment>), "select count(*), min(created_at) from jobs where state = 'queued'")
+    fetch_one!(
+        on,
+        (i64, Option<Moment>),
+        "select (select count(*) from jobs where finished_at is null) - (select count(*) from jobs where state = 'running'),
+                (select created_at from jobs where finished_at is null and state = 'queued' order by created_at limit 1)"
+    )
 }
 
 pub(super) async fn running(on: &mut impl On) -> Result<i64> {

@@ -1,14 +1,17 @@
 //! Access tokens: JWTs, HS256 with `SECRET_KEY` or EdDSA with `JWT_PRIVATE_KEY`; no other algorithm is ever looked at.
 //!
 //! Claims are checked here and not by the library: it asks the machine's clock, and it reads header and claims of every
-//! token twice, in front of every request.
+//! token twice, in front of every request. A token that was found genuine is remembered: its signature and its claims
+//! are always the same, only the time that they are held against is not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, crypto};
+use moka::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +24,8 @@ use crate::ids::{SessionId, UserId};
 const ISSUER: &str = "gemini-backend";
 /// How far a token's beginning may lie in the future: another node's clock.
 const SKEW: i64 = 60;
+/// How many genuine tokens are remembered, of about 600 bytes each.
+const REMEMBERED: u64 = 10_000;
 
 /// What an access token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +89,7 @@ pub struct AccessKeys {
     signing: EncodingKey,
     verifying: Vec<Verifying>,
     jwks: Jwks,
+    genuine: Cache<Box<str>, Arc<Claims>>,
 }
 
 struct Verifying {
@@ -144,7 +150,8 @@ impl AccessKeys {
             URL_SAFE_NO_PAD.encode(json)
         };
         let verifying = verifying.into_iter().map(|(kid, key)| Verifying { head: head(&kid), kid, key }).collect();
-        Self { algorithm, header: header(kid), signing, verifying, jwks }
+        let genuine = Cache::new(REMEMBERED);
+        Self { algorithm, header: header(kid), signing, verifying, jwks, genuine }
     }
 
     #[must_use]
@@ -154,7 +161,18 @@ impl AccessKeys {
 
     /// # Errors
     /// [`BadToken::Expired`] only for a token that we signed and whose time is over; anything else is invalid.
-    pub fn read(&self, token: &str, now: Moment) -> Result<Claims, BadToken> {
+    pub fn read(&self, token: &str, now: Moment) -> Result<Arc<Claims>, BadToken> {
+        let claims = match self.genuine.get(token) {
+            Some(claims) => claims,
+            None => self.verify(token)?,
+        };
+        if claims.nbf > now.seconds() + SKEW {
+            return Err(BadToken::Invalid);
+        }
+        if claims.exp <= now.seconds() { Err(BadToken::Expired) } else { Ok(claims) }
+    }
+
+    fn verify(&self, token: &str) -> Result<Arc<Claims>, BadToken> {
         let (message, signature) = token.rsplit_once('.').ok_or(BadToken::Invalid)?;
         let (head, body) = message.split_once('.').ok_or(BadToken::Invalid)?;
         let ours = self.verifying.iter().find(|verifying| verifying.head == head);
@@ -165,10 +183,9 @@ impl AccessKeys {
         let claims = URL_SAFE_NO_PAD.decode(body).ok().filter(|_| is_genuine);
         let claims: Option<Claims> = claims.and_then(|json| serde_json::from_slice(&json).ok());
         let claims = claims.filter(|claims| claims.iss == ISSUER && claims.aud == ISSUER).ok_or(BadToken::Invalid)?;
-        if claims.nbf > now.seconds() + SKEW {
-            return Err(BadToken::Invalid);
-        }
-        if claims.exp <= now.seconds() { Err(BadToken::Expired) } else { Ok(claims) }
+        let claims = Arc::new(claims);
+        self.genuine.insert(token.into(), Arc::clone(&claims));
+        Ok(claims)
     }
 
     fn verifies(&self, message: &str, signature: &str, with: &Verifying) -> bool {
@@ -203,6 +220,12 @@ mod tests {
         let claims = Claims::new(UserId::new(now), SessionId::new(now), 1, now, Duration::from_mins(15));
         let token = keys.sign(&claims);
         assert!(token.starts_with(&format!("{}.", keys.verifying[0].head)), "{token}");
-        assert_eq!(keys.read(&token, now), Ok(claims));
+        let claims = Ok(Arc::new(claims));
+        assert_eq!((keys.read(&token, now), keys.read(&token, now)), (claims.clone(), claims));
+        let later = |by| now.plus(Duration::from_mins(by));
+        assert!(keys.read(&token, later(14)).is_ok());
+        assert_eq!(keys.read(&token, later(15)), Err(BadToken::Expired), "remembered, and held against the time");
+        let (message, _) = token.rsplit_once('.').expect("a signature");
+        assert_eq!(keys.read(&format!("{message}.AAAA"), now), Err(BadToken::Invalid));
     }
 }

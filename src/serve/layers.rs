@@ -23,6 +23,8 @@ use crate::traces::{Record, SpanKind, Status};
 const MAX_TIME: Duration = Duration::from_mins(1);
 /// Read by load balancers and monitors, which ask by address and not by name.
 const HEALTH_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+/// What is quick, changes nothing and succeeds is counted by the metrics; a line for each would bury the others.
+const SLOW: Duration = Duration::from_secs(1);
 const PREFLIGHT_KEPT: Duration = Duration::from_hours(1);
 
 /// Outermost: gives the request its id and its client's address; counts and logs it when it is answered.
@@ -35,6 +37,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     request.extensions_mut().insert(client);
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let method = name_of(request.method());
+    let changes_nothing = request.method().is_safe();
 
     let span = tracing::info_span!("request", request_id = %id, user_id = tracing::field::Empty);
     let work = rate_limit::noting(next.run(request));
@@ -64,7 +67,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     // The route and not the path: whatever a client puts there by mistake stays out of the log.
     span.in_scope(|| {
-        if HEALTH_PATHS.contains(&route.as_str()) {
+        if changes_nothing && response.status().as_u16() < 400 && took < SLOW {
             tracing::debug!(method, route, status, millis, client = %client.ip, "answered");
         } else {
             tracing::info!(method, route, status, millis, client = %client.ip, "answered");
@@ -87,9 +90,21 @@ fn name_of(method: &Method) -> &'static str {
     }
 }
 
-/// Innermost: a handler that panics is a 500, one that hangs a 503.
-pub(super) async fn refuse_hangs_and_panics(request: Request, next: Next) -> Response {
-    let answer = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
+/// Innermost: a host that is not served is refused; a handler that panics is a 500, one that hangs a 503.
+pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let allowed = &app.settings.server.allowed_hosts;
+    let is_served = allowed.is_empty()
+        || HEALTH_PATHS.contains(&request.uri().path())
+        || host(request.uri(), request.headers()).is_some_and(|host| allowed.iter().any(|name| is_under(host, name)));
+    if is_served {
+        refuse_hangs_and_panics(next.run(request)).await
+    } else {
+        ApiError::new(Code::BadHost).into_response()
+    }
+}
+
+async fn refuse_hangs_and_panics(work: impl Future<Output = Response>) -> Response {
+    let answer = std::panic::AssertUnwindSafe(work).catch_unwind();
     match tokio::time::timeout(MAX_TIME, answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
@@ -102,14 +117,6 @@ pub(super) async fn refuse_hangs_and_panics(request: Request, next: Next) -> Res
 }
 
 /// `ALLOWED_HOSTS`: a name, or `.example.com` for it and all below it. Health is answered under any.
-pub(super) async fn refuse_foreign_hosts(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let allowed = &app.settings.server.allowed_hosts;
-    let is_served = allowed.is_empty()
-        || HEALTH_PATHS.contains(&request.uri().path())
-        || host(request.uri(), request.headers()).is_some_and(|host| allowed.iter().any(|name| is_under(host, name)));
-    if is_served { next.run(request).await } else { ApiError::new(Code::BadHost).into_response() }
-}
-
 fn is_under(host: &str, name: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let name = name.to_ascii_lowercase();
@@ -221,7 +228,8 @@ mod tests {
             panic!("the secret is 1234");
         }
         let router = Router::new().route("/panics", get(broken)).route("/hangs", get(std::future::pending::<()>));
-        let router: Router = router.layer(from_fn(refuse_hangs_and_panics));
+        let guarded = async |request, next: Next| refuse_hangs_and_panics(next.run(request)).await;
+        let router: Router = router.layer(from_fn(guarded));
         let request = Request::builder().uri(path).body(Body::empty()).expect("a good request");
         let response = router.oneshot(request).await.expect("an answer");
         let status = response.status();

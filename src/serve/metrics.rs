@@ -1,13 +1,16 @@
 //! `/metrics`, as Prometheus reads it: what was counted where it happened, and what is looked up when asked for.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -53,10 +56,32 @@ fn recorder() -> &'static PrometheusHandle {
     })
 }
 
+/// What counts one kind of answer; looked up by its labels once, because that costs more than to count.
+type Figures = (Counter, Histogram);
+
+/// By method and status, then by route.
+type Known = HashMap<(&'static str, u16), HashMap<String, Figures>>;
+
+static KNOWN: OnceLock<RwLock<Known>> = OnceLock::new();
+
 /// Counts an answered request.
 pub(super) fn count(route: &str, method: &'static str, status: u16, took: Duration) {
-    counter!(REQUESTS, "route" => route.to_owned(), "method" => method, "status" => status.to_string()).increment(1);
-    histogram!(REQUEST_SECONDS, "route" => route.to_owned(), "method" => method).record(took);
+    let known = KNOWN.get_or_init(RwLock::default);
+    let add = |(requests, seconds): &Figures| {
+        requests.increment(1);
+        seconds.record(took);
+    };
+    let kind = (method, status);
+    if let Some(figures) =
+        known.read().unwrap_or_else(PoisonError::into_inner).get(&kind).and_then(|all| all.get(route))
+    {
+        return add(figures);
+    }
+    recorder();
+    let requests = counter!(REQUESTS, "route" => route.to_owned(), "method" => method, "status" => status.to_string());
+    let seconds = histogram!(REQUEST_SECONDS, "route" => route.to_owned(), "method" => method);
+    let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+    add(known.entry(kind).or_default().entry(route.to_owned()).or_insert((requests, seconds)));
 }
 
 /// Installs the recorder and keeps its memory bounded until the app is told to stop.
