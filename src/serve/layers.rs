@@ -96,15 +96,11 @@ pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     let is_served = allowed.is_empty()
         || HEALTH_PATHS.contains(&request.uri().path())
         || host(request.uri(), request.headers()).is_some_and(|host| allowed.iter().any(|name| is_under(host, name)));
-    if is_served {
-        refuse_hangs_and_panics(next.run(request)).await
-    } else {
-        ApiError::new(Code::BadHost).into_response()
-    }
+    if is_served { refuse_hangs_and_panics(request, next).await } else { ApiError::new(Code::BadHost).into_response() }
 }
 
-async fn refuse_hangs_and_panics(work: impl Future<Output = Response>) -> Response {
-    let answer = std::panic::AssertUnwindSafe(work).catch_unwind();
+pub(super) async fn refuse_hangs_and_panics(request: Request, next: Next) -> Response {
+    let answer = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(MAX_TIME, answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
@@ -228,8 +224,7 @@ mod tests {
             panic!("the secret is 1234");
         }
         let router = Router::new().route("/panics", get(broken)).route("/hangs", get(std::future::pending::<()>));
-        let guarded = async |request, next: Next| refuse_hangs_and_panics(next.run(request)).await;
-        let router: Router = router.layer(from_fn(guarded));
+        let router: Router = router.layer(from_fn(refuse_hangs_and_panics));
         let request = Request::builder().uri(path).body(Body::empty()).expect("a good request");
         let response = router.oneshot(request).await.expect("an answer");
         let status = response.status();
