@@ -1,6 +1,7 @@
 //! Passwords: argon2id with OWASP's parameters, off the async threads and only a few at a time, for each takes 19 MiB.
 //! That memory is kept and used again: given back each time, the allocator would hold on to many times as much.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
@@ -18,6 +19,7 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGhhcyB0aGlz$Zm9yIG
 #[derive(Debug)]
 pub struct Passwords {
     turns: Arc<Semaphore>,
+    hashed: AtomicU64,
     /// The memory of those who are not at it.
     spare: Arc<Mutex<Vec<Vec<Block>>>>,
 }
@@ -25,7 +27,13 @@ pub struct Passwords {
 impl Passwords {
     pub(super) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { turns: Arc::new(Semaphore::new(cores)), spare: Arc::default() }
+        Self { turns: Arc::new(Semaphore::new(cores)), hashed: AtomicU64::default(), spare: Arc::default() }
+    }
+
+    /// How many passwords were hashed or checked since the start.
+    #[must_use]
+    pub fn hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
     }
 
     /// The hash to store, in PHC format.
@@ -60,6 +68,7 @@ impl Passwords {
 
     async fn apart<T: Send + 'static>(&self, work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static) -> T {
         let turn = Arc::clone(&self.turns).acquire_owned().await.expect("the semaphore is never closed");
+        self.hashed.fetch_add(1, Ordering::Relaxed);
         let spare = Arc::clone(&self.spare);
         let work = move || {
             // Held until the work is done, even when nobody waits for it any more.

@@ -25,6 +25,7 @@ const REQUESTS: &str = "http_requests_total";
 const REQUEST_SECONDS: &str = "http_request_duration_seconds";
 const JOBS: &str = "jobs";
 const OLDEST_JOB_SECONDS: &str = "jobs_oldest_queued_seconds";
+const HASHES: &str = "password_hashes_total";
 const CONNECTIONS: &str = "database_connections";
 /// From a cached list to a slow model.
 const SECONDS: [f64; 15] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -51,6 +52,7 @@ fn recorder() -> &'static PrometheusHandle {
         describe_histogram!("gemini_first_text_seconds", Unit::Seconds, "From the question to the first text");
         describe_histogram!("gemini_answer_seconds", Unit::Seconds, "From the question to the answer's end");
         describe_counter!("swept_rows_total", "Rows that retention removed, by table");
+        describe_counter!(HASHES, "Passwords hashed or checked");
         describe_gauge!(CONNECTIONS, "Connections to the database, by state");
         handle
     })
@@ -105,6 +107,7 @@ async fn figures(
     let (used, open) = app.store.connections();
     gauge!(CONNECTIONS, "state" => "used").set(used);
     gauge!(CONNECTIONS, "state" => "idle").set(open.saturating_sub(used));
+    counter!(HASHES).absolute(app.keys.passwords.hashed());
     look_up_jobs(&app).await;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], recorder().render()))
 }

@@ -1,6 +1,6 @@
 //! Passwords: coming in with one, and setting another.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -37,16 +37,12 @@ async fn the_password_opens_a_session_and_nothing_else_does() {
 async fn an_unknown_number_is_refused_as_slowly_as_a_known_one() {
     let app = TestApp::with(|settings| settings.throttles.wrong_passwords_by_address = 1000).await;
     app.sign_up_with(ADA, OLD).await;
-    let mut quickest = [Duration::MAX; 2];
-    for _ in 0..7 {
-        for (number, quickest) in [ADA, BOB].iter().zip(&mut quickest) {
-            let start = Instant::now();
-            app.obtain(number, NEW).await.expect(401);
-            *quickest = start.elapsed().min(*quickest);
-        }
+    // What takes the time is the hash; that refusing nobody's costs as much as somebody's is tested where they are made.
+    for number in [ADA, BOB] {
+        let before = app.app.keys.passwords.hashed();
+        app.obtain(number, NEW).await.expect(401);
+        assert_eq!(app.app.keys.passwords.hashed() - before, 1, "{number}");
     }
-    let [known, unknown] = quickest;
-    assert!(unknown * 2 > known && known * 2 > unknown, "{known:?} and {unknown:?}");
 }
 
 #[tokio::test]
