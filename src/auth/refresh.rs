@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::clock::Moment;
 use crate::ids::SessionId;
 use crate::limits::{Limit, Standing as Throttle};
+use crate::people;
 use crate::store::{self, Tx};
 
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,7 @@ pub async fn refresh(app: &App, token: &str, device: &Device) -> Result<TokenPai
     app.limits.hit("refreshes", &device.throttle_key, limit, now).await.map_err(RefreshError::TooMany)?;
     let (session, generation) = app.keys.refresh.open(token).ok_or(RefreshError::Invalid)?;
     let session = SessionId(session);
-    let standing = sql::standing(&mut app.store.read().await?, session).await?.ok_or(RefreshError::Ended)?;
+    let standing = people::standing(&mut app.store.read().await?, session).await?.ok_or(RefreshError::Ended)?;
     if standing.is_suspended {
         return Err(RefreshError::Suspended);
     }
@@ -61,7 +62,7 @@ pub async fn refresh(app: &App, token: &str, device: &Device) -> Result<TokenPai
 async fn step(tx: &mut Tx, app: &App, session: SessionId, generation: i64, now: Moment) -> store::Result<Outcome> {
     let expires_at = now.plus(app.settings.auth.refresh_token);
     let advanced = sql::advance(tx, session, generation, now, expires_at).await?;
-    let Some(standing) = sql::standing(tx, session).await? else { return Ok(Outcome::Ended) };
+    let Some(standing) = people::standing(tx, session).await? else { return Ok(Outcome::Ended) };
     if standing.expires_at <= now {
         return Ok(Outcome::Ended);
     }

@@ -3,6 +3,7 @@
 use super::sql;
 use crate::app::App;
 use crate::ids::{SessionId, UserId};
+use crate::people;
 use crate::store::Result;
 
 /// Which of a user's sessions.
@@ -39,7 +40,7 @@ pub async fn end_many(app: &App, user: UserId, scope: Scope) -> Result<u64> {
 pub async fn end_by_refresh_token(app: &App, token: &str) -> Result<bool> {
     let Some((session, _)) = app.keys.refresh.open(token) else { return Ok(false) };
     let session = SessionId(session);
-    let standing = sql::standing(&mut app.store.read().await?, session).await?;
+    let standing = people::standing(&mut app.store.read().await?, session).await?;
     if let Some(standing) = standing {
         end(app, standing.user, session).await?;
     }

@@ -101,8 +101,7 @@ async fn standing(app: &App, claims: &Claims) -> Result<Standing, NotSignedIn> {
     let standing = match app.people.recall(claims.sub, claims.sid, now) {
         Recalled::Known(standing) => standing,
         Recalled::Unknown(leave) => {
-            let mut reader = app.store.read().await?;
-            let standing = sql::standing(&mut reader, claims.sid).await?.ok_or(NotSignedIn::Ended)?;
+            let standing = app.people.read(&app.store, &app.tasks, claims.sid).await?.ok_or(NotSignedIn::Ended)?;
             app.people.keep(leave, standing, now);
             standing
         }

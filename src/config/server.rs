@@ -110,7 +110,7 @@ static METRICS_TOKEN: Setting = Setting::new(
 static LOG_LEVEL: Setting = Setting::new(
     "LOG_LEVEL",
     Preset::Always("info"),
-    "error, warn, info, debug or trace; by module too: info,gemini_backend::chat=debug.",
+    "error, warn, info, debug (quick reads too) or trace; by module too: info,gemini_backend::chat=debug.",
 );
 static LOG_FORMAT: Setting = Setting::new("LOG_FORMAT", Preset::Always("text"), "text for people, json for machines.");
 static OTLP_ENDPOINT: Setting = Setting::new(

@@ -8,16 +8,21 @@
 
 mod change;
 mod memory;
+mod read;
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
 
 use crate::clock::Moment;
 use crate::ids::{SessionId, UserId};
-use crate::store::Signal;
+use crate::store::{Result, Signal, Store};
 
 pub use change::Change;
 use memory::Memory;
 pub use memory::{Leave, Recalled};
+pub use read::standing;
 
 /// The most that anything can be behind when a command beside the server could not announce itself: the signal's file was
 /// taken away, or the disk is full.
@@ -49,34 +54,42 @@ pub struct Standing {
 
 /// The memory of one process; empty for ever where it would not be exact.
 #[derive(Debug)]
-pub struct People(Option<Memory>);
+pub struct People {
+    memory: Option<Memory>,
+    readings: Arc<read::Readings>,
+}
 
 impl People {
     /// Remembers if the database is a file with a signal, by which other processes are heard.
     #[must_use]
     pub fn new(signal: Option<Signal>) -> Self {
-        Self(signal.map(Memory::new))
+        Self { memory: signal.map(Memory::new), readings: Arc::default() }
     }
 
     /// What is remembered of a session, or leave to keep what the database says.
     pub fn recall(&self, user: UserId, session: SessionId, now: Moment) -> Recalled {
-        self.0.as_ref().map_or(Recalled::Unknown(None), |memory| memory.recall(user, session, now))
+        self.memory.as_ref().map_or(Recalled::Unknown(None), |memory| memory.recall(user, session, now))
+    }
+
+    /// How a session stands by the database now; none when it has ended. `tasks` is where the reading runs.
+    pub async fn read(&self, store: &Store, tasks: &TaskTracker, session: SessionId) -> Result<Option<Standing>> {
+        self.readings.read(store, tasks, session).await
     }
 
     /// Keeps what was read with the leave that [`People::recall`] gave, unless the person changed meanwhile.
     pub fn keep(&self, leave: Option<Leave>, standing: Standing, now: Moment) {
-        if let (Some(memory), Some(leave)) = (&self.0, leave) {
+        if let (Some(memory), Some(leave)) = (&self.memory, leave) {
             memory.keep(&leave, standing, now);
         }
     }
 
     /// To be held around every transaction that changes a user, their sessions or their rooms.
     pub fn change(&self, user: UserId) -> Change<'_> {
-        Change::new(self.0.as_ref(), user)
+        Change::new(self.memory.as_ref(), user)
     }
 
     /// The same for what a command may do beside the server: it holds on the next request there too.
     pub fn change_beside(&self, user: UserId) -> Change<'_> {
-        Change::beside(self.0.as_ref(), user)
+        Change::beside(self.memory.as_ref(), user)
     }
 }

@@ -100,6 +100,20 @@ pub enum Error {
     Other(sqlx::Error),
 }
 
+impl Error {
+    /// The same once more, for each who waited for one statement.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let cause = sqlx::Error::Io(std::io::Error::other(self.to_string()));
+        match self {
+            Self::Unavailable(_) => Self::Unavailable(cause),
+            Self::Conflict(_) => Self::Conflict(cause),
+            Self::Taken(_) => Self::Taken(cause),
+            Self::Other(_) => Self::Other(cause),
+        }
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;

@@ -3,22 +3,8 @@
 use crate::auth::{Device, Session};
 use crate::clock::Moment;
 use crate::ids::{SessionId, UserId};
-use crate::people::Standing;
 use crate::store::{On, Result, Tx};
-use crate::{execute, fetch_all, fetch_optional};
-
-/// A session that has not ended, with what a request needs to know about its user: one primary-key select.
-pub(in crate::auth) async fn standing(on: &mut impl On, session: SessionId) -> Result<Option<Standing>> {
-    fetch_optional!(
-        on,
-        Standing,
-        "select s.id as session, s.user_id as \"user\", u.role, u.plan, u.suspended_at is not null as is_suspended,
-             u.rooms_rev, s.expires_at, s.last_seen_at, s.generation, s.used_generation
-         from sessions s join users u on u.id = s.user_id
-         where s.id = $1 and s.ended_at is null",
-        session
-    )
-}
+use crate::{execute, fetch_all};
 
 pub(in crate::auth) async fn insert_session(
     tx: &mut Tx,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{ADA, BOB, Tokens};
@@ -99,4 +100,21 @@ async fn ending_a_session_holds_on_the_next_request() {
     end("/auth/sessions?scope=all".into()).await.expect(204);
     assert_eq!(app.me(&fourth).await.expect(401).code(), "session_ended");
     app.me(&bob).await.expect(200);
+}
+
+#[tokio::test]
+async fn of_many_who_ask_at_once_each_is_told_of_their_own_session() {
+    let app = TestApp::start().await;
+    let people = join_all((0..60).map(|_| app.sign_up())).await;
+    for person in people.iter().step_by(3) {
+        person.post("/auth/logout", json!({})).await.expect(204);
+    }
+    let answers = join_all(people.iter().map(|person| person.get("/user/me"))).await;
+    for (number, (person, answer)) in people.iter().zip(answers).enumerate() {
+        if number % 3 == 0 {
+            assert_eq!(answer.expect(401).code(), "session_ended");
+        } else {
+            assert_eq!(answer.expect(200).json()["id"], json!(person.id));
+        }
+    }
 }
