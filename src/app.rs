@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::{Clock, Moment};
 use crate::config::Settings;
 use crate::gemini;
-use crate::ids::{NodeId, UserId};
+use crate::ids::{ChatroomId, NodeId, UserId};
 use crate::keys::Keys;
 use crate::limits::Limits;
 use crate::live::Live;
@@ -18,6 +18,9 @@ use crate::people::People;
 use crate::sms;
 use crate::store::{self, Signal, Store};
 use crate::traces::Traces;
+
+/// A user, the user's `rooms_rev`, and which part of their list: archived or not, after which room, how many.
+pub type RoomsKept = (UserId, i64, bool, Option<(Moment, ChatroomId)>, i64);
 
 /// One process of the service.
 #[derive(Debug)]
@@ -32,8 +35,8 @@ pub struct App {
     pub gemini: gemini::Client,
     pub sms: sms::Sender,
     pub traces: Traces,
-    /// Room lists as they were sent, by user, the user's `rooms_rev` and the part that was asked for.
-    pub room_lists: Cache<(UserId, i64, String), Arc<[u8]>>,
+    /// Room lists as they were sent.
+    pub room_lists: Cache<RoomsKept, Arc<[u8]>>,
     /// Gemini's models, as it listed them lately.
     pub models: gemini::Catalog,
     /// This process as the holder of leases.
@@ -102,7 +105,7 @@ impl App {
 /// At most this many bytes of room lists are kept.
 const ROOM_LISTS: u64 = 32 * 1024 * 1024;
 
-fn room_lists() -> Cache<(UserId, i64, String), Arc<[u8]>> {
+fn room_lists() -> Cache<RoomsKept, Arc<[u8]>> {
     Cache::builder()
         .max_capacity(ROOM_LISTS)
         .weigher(|_, list: &Arc<[u8]>| u32::try_from(list.len()).unwrap_or(u32::MAX).saturating_add(200))

@@ -72,6 +72,7 @@ pub async fn run(app: Arc<App>, idle: Duration) {
         owed: 0,
         tag: 0,
         floor: 0,
+        floored: None,
     };
     while !app.stop.is_cancelled() {
         let next = match shift.round(true).await {
@@ -140,6 +141,7 @@ struct Shift<'a> {
     /// The highest start tag claimed, and as far as it is persisted.
     tag: i64,
     floor: i64,
+    floored: Option<Instant>,
 }
 
 impl Shift<'_> {
@@ -152,9 +154,10 @@ impl Shift<'_> {
         if set_back || passed >= renew_every {
             self.renew().await?;
         }
-        if self.tag > self.floor && passed >= BUSY.min(renew_every) / 2 {
+        if self.tag > self.floor && self.floored.is_none_or(|at| at.elapsed() >= BUSY) {
             jobs::raise_floor(&self.app.store, self.tag).await?;
             self.floor = self.tag;
+            self.floored = Some(Instant::now());
         }
         let busy = !self.held.jobs().is_empty();
         // Counted from the beginning of this look: what falls due while it lasts is not slept over.

@@ -108,10 +108,10 @@ async fn enqueue(
         tx,
         (bool,),
         "insert into jobs (id, kind, payload, owner, lane, lane_seq, head, state, due_at, attempt, faults, crashes, created_at)
-         values ($1, $2, $3, $4, $5, $6, not exists (select 1 from jobs where lane = $5 and state in ('queued', 'running')),
+         values ($1, $2, $3, $4, $5, $6, not exists (select 1 from jobs where lane = $5 and finished_at is null),
                  'queued', $7, $8, 0, 0, $7)
          on conflict (id) do update set state = 'queued', head = excluded.head, due_at = excluded.due_at, faults = 0,
-                 crashes = 0, first_claimed_at = null, finished_at = null, note = null
+                 crashes = 0, created_at = excluded.created_at, first_claimed_at = null, finished_at = null, note = null
          returning head",
         reply,
         "reply",

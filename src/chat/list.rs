@@ -25,8 +25,7 @@ pub async fn list_rooms(
     wanted: RoomList,
     render: impl FnOnce(Vec<Chatroom>) -> Vec<u8>,
 ) -> store::Result<(Arc<[u8]>, bool)> {
-    let part = format!("{}/{:?}/{}", wanted.archived, wanted.after, wanted.most);
-    let key = (wanted.owner, wanted.rooms_rev, part);
+    let key = (wanted.owner, wanted.rooms_rev, wanted.archived, wanted.after, wanted.most);
     if let Some(kept) = app.room_lists.get(&key) {
         return Ok((kept, true));
     }

@@ -93,7 +93,10 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.asked().selects -= 1;
+            let mut asked = self.0.asked();
+            asked.selects -= 1;
+            // Nobody might come to answer them: they are told that nothing came of it.
+            asked.waiting.clear();
         }
     }
 }
@@ -130,11 +133,14 @@ mod tests {
         assert!(turns[1].next().is_none());
         assert!(ask(), "the second turn is free");
         assert_eq!(turns[0].next().map(|waiting| waiting.len()), Some(1));
+        let (tell, mut told) = oneshot::channel();
+        readings.ask(session(), tell);
         let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _turn = Turn(readings.clone());
             panic!("on purpose");
         }));
-        assert!(broken.is_err() && turns[0].next().is_none());
+        assert!(broken.is_err() && matches!(told.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+        assert!(turns[0].next().is_none());
         assert_eq!(readings.asked().selects, 0);
     }
 }

@@ -129,3 +129,18 @@ async fn a_new_plan_brings_its_replies_at_once() {
     app.settle().await;
     assert_eq!(app.questions().len(), 8);
 }
+
+#[tokio::test]
+async fn the_worker_keeps_the_floor_that_newcomers_start_from() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.sign_up().await, app.sign_up().await);
+    let room = ada.new_room().await;
+    for text in ["one", "two", "three"] {
+        ada.hears(&room, text).await;
+    }
+    let floor = async || Some(app.count("select vtime from queue_floor").await).filter(|floor| *floor > 0);
+    let floor = until("the floor is kept", floor).await;
+    bob.hears(&bob.new_room().await, "me too").await;
+    let newest = "select vtime from queue_users order by user_id desc limit 1";
+    assert!(app.count(newest).await >= floor + 1000, "bob began no lower than the floor");
+}

@@ -130,11 +130,13 @@ impl Journal {
     pub(crate) fn read(&mut self) {
         let Ok(mut file) = File::open(&self.file) else { return };
         file.seek(SeekFrom::Start(self.read)).expect("the journal only grows");
-        let mut added = String::new();
-        file.read_to_string(&mut added).expect("the journal is text");
-        let whole = added.rfind('\n').map_or(0, |end| end + 1);
+        let mut added = Vec::new();
+        file.read_to_end(&mut added).expect("the journal can be read");
+        // The last line may be there by half, and its last letter too.
+        let whole = added.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.read += whole as u64;
-        for line in added[..whole].lines() {
+        let lines = std::str::from_utf8(&added[..whole]).expect("the journal is text");
+        for line in lines.lines() {
             let entry: Value = serde_json::from_str(line).expect("a line of JSON");
             let (Some(tag), Some(text)) = (entry["tag"].as_str(), entry["text"].as_str()) else { continue };
             match entry["end"].as_str() {
