@@ -36,6 +36,8 @@ create table prompt_days (
     primary key (user_id, day)
 );
 
+create index prompt_days_by_day on prompt_days (day);
+
 -- What was answered to a request with an Idempotency-Key. No reference to what it made: that may be gone.
 create table idempotency_keys (
     user_id uuid not null,

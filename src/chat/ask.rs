@@ -37,7 +37,7 @@ pub(super) async fn prepare(app: &App, reply: MessageId) -> store::Result<Prepar
     let listed = models::listed(app).await;
     let mut line = Line::new(&app.settings.gemini, task.model.as_deref(), task.fallback.as_deref());
     let contents = loop {
-        match context::choose(app, &task, listed.input_limit(line.model())).await? {
+        match context::choose(app, &task, line.model(), &listed).await? {
             Ok(contents) => break contents,
             Err(_) if line.is_own() => {
                 let overflow = Verdict::failed("context_overflow", "The message is too long for the model.", false);

@@ -23,17 +23,17 @@ pub(super) struct Overflow {
 /// what the models take in was `listed` before.
 pub(super) fn must_fit(app: &App, place: &Place, text: &Text, listed: &Listed) -> Result<(), SendError> {
     let model = place.model.as_deref().unwrap_or(&app.settings.gemini.model);
-    let fits = room_for(app, listed.input_limit(model));
+    let fits = room_for(app, model, listed);
     let estimated = fixed(place.system_instruction.as_deref()) + turn(text.as_str());
     if estimated > fits { Err(SendError::ContextOverflow { estimated, fits }) } else { Ok(()) }
 }
 
 /// Tokens that fit into a question: the smaller of `CONTEXT_MAX_TOKENS` and what the model takes less what its answer
 /// may need.
-fn room_for(app: &App, input_limit: Option<u64>) -> u64 {
+fn room_for(app: &App, model: &str, listed: &Listed) -> u64 {
     let gemini = &app.settings.gemini;
     let ours = u64::from(gemini.context_max_tokens);
-    input_limit.map_or(ours, |limit| ours.min(limit.saturating_sub(u64::from(gemini.max_output_tokens))))
+    listed.question_limit(model, gemini.max_output_tokens).map_or(ours, |limit| ours.min(limit))
 }
 
 fn fixed(system_instruction: Option<&str>) -> u64 {
@@ -48,9 +48,10 @@ fn turn(text: &str) -> u64 {
 pub(super) async fn choose(
     app: &App,
     task: &Task,
-    input_limit: Option<u64>,
+    model: &str,
+    listed: &Listed,
 ) -> store::Result<Result<Vec<Turn>, Overflow>> {
-    let fits = room_for(app, input_limit);
+    let fits = room_for(app, model, listed);
     let mut used = fixed(task.system_instruction.as_deref());
     let mut chosen: Vec<Turn> = Vec::new();
     let mut answer: Option<Step> = None;

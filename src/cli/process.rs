@@ -22,6 +22,8 @@ const END: Duration = Duration::from_secs(28);
 
 /// For the traces that are left then.
 const LAST_TRACES: Duration = Duration::from_secs(1);
+/// And for the database to let go.
+const LAST_STATEMENTS: Duration = Duration::from_millis(800);
 
 /// A process in being.
 #[derive(Debug)]
@@ -80,7 +82,10 @@ impl Process {
         if flushed.await.is_err() {
             tracing::warn!("the last traces were not sent");
         }
-        self.app.store.close().await;
+        // A statement that hangs keeps its connection: nobody waits for that.
+        if tokio::time::timeout(LAST_STATEMENTS, self.app.store.close()).await.is_err() {
+            tracing::warn!("the database did not let go in time");
+        }
         tracing::info!("stopped");
     }
 }

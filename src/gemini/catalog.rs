@@ -40,10 +40,13 @@ impl Listed {
         }
     }
 
-    /// How many tokens a model takes in; None while nobody told.
+    /// How many tokens of a question a model takes beside an answer of `max_output_tokens`, or of its own limit where that
+    /// is less; None while nobody told.
     #[must_use]
-    pub fn input_limit(&self, name: &str) -> Option<u64> {
-        self.models()?.iter().find(|model| model.name == name)?.input_token_limit.map(u64::from)
+    pub fn question_limit(&self, name: &str, max_output_tokens: u32) -> Option<u64> {
+        let model = self.models()?.iter().find(|model| model.name == name)?;
+        let answer = model.output_token_limit.map_or(max_output_tokens, |limit| limit.min(max_output_tokens));
+        model.input_token_limit.map(|limit| u64::from(limit.saturating_sub(answer)))
     }
 }
 
@@ -86,7 +89,7 @@ impl Catalog {
         }
         let turn = match (self.asking.try_lock(), &kept.list) {
             (Ok(turn), _) => turn,
-            (Err(_), Some(_)) => return kept.before(),
+            (Err(_), Some((_, models))) => return Listed::Now(models.clone()),
             (Err(_), None) => self.asking.lock().await,
         };
         // Somebody may have been quicker.

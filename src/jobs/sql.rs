@@ -50,7 +50,11 @@ pub(super) async fn insert_user(tx: &mut Tx, user: UserId, weight: i64, at_once:
 }
 
 pub(super) async fn delete_user(tx: &mut Tx, user: UserId) -> Result<()> {
-    execute!(tx, "delete from jobs where owner = $1 and state in ('queued', 'running')", user)?;
+    execute!(
+        tx,
+        "delete from jobs where finished_at is null and lane in (select lane from jobs where owner = $1 and head)",
+        user
+    )?;
     execute!(tx, "delete from queue_users where user_id = $1", user)?;
     Ok(())
 }
@@ -170,41 +174,40 @@ pub(super) async fn take_lapsed(tx: &mut Tx, wanted: Wanted) -> Result<Vec<Claim
     take(tx, TAKE_LAPSED, wanted).await
 }
 
-/// `$due` is `next_due`, or `+next_due`, which keeps SQLite from sorting all who are due instead of reading the first by
-/// virtual time.
+/// SQLite is told which index to read: it would rather sort all who are due.
 macro_rules! heads {
-    ($filter:literal, $due:literal, $lock:literal) => {
+    ($filter:literal, $by:literal, $lock:literal) => {
         concat!(
             "select (select h.id from jobs h where h.owner = u.user_id and h.head and h.state = 'queued' and h.due_at <= $3
                      order by h.due_at, h.id limit 1)
-             from (select user_id from queue_users
-                   where in_flight < at_once and next_due is not null", $filter, " and ", $due, " <= $3
+             from (select user_id from queue_users ", $by, "
+                   where in_flight < at_once and next_due is not null", $filter, " and next_due <= $3
                    order by vtime limit $4", $lock, ") u"
         )
     };
 }
 
 macro_rules! take_heads {
-    ($filter:literal) => {
+    ($filter:literal, $by:literal) => {
         Fork {
             sqlite: concat!(
                 "update jobs set state = 'running', attempt = attempt + 1, holder = $1, lease_until = $2,
                         first_claimed_at = coalesce(first_claimed_at, $3) where id in (",
-                heads!($filter, "+next_due", ""), ")", returning!()
+                heads!($filter, $by, ""), ")", returning!()
             ),
             // Checked again on the newest version of the row: between the snapshot and the lock on its user it may
             // have been taken.
             postgres: concat!(
                 "update jobs set state = 'running', attempt = attempt + 1, holder = $1, lease_until = $2,
                         first_claimed_at = coalesce(first_claimed_at, $3) where state = 'queued' and id = any (array (",
-                heads!($filter, "next_due", " for update skip locked"), "))", returning!()
+                heads!($filter, "", " for update skip locked"), "))", returning!()
             ),
         }
     };
 }
 
-const TAKE_HEADS: Fork = take_heads!("");
-const TAKE_BASIC_HEADS: Fork = take_heads!(" and weight = 1");
+const TAKE_HEADS: Fork = take_heads!("", "indexed by queue_users_claimable");
+const TAKE_BASIC_HEADS: Fork = take_heads!(" and weight = 1", "indexed by queue_users_claimable_basic");
 
 pub(super) async fn take_heads(tx: &mut Tx, wanted: Wanted) -> Result<Vec<Claim>> {
     take(tx, if wanted.only_basic { TAKE_BASIC_HEADS } else { TAKE_HEADS }, wanted).await
@@ -387,7 +390,8 @@ pub(super) async fn look(on: &mut impl On) -> Result<Look> {
 pub(super) async fn delete_finished(tx: &mut Tx, before: Moment, most: i64) -> Result<u64> {
     execute!(
         tx,
-        "delete from jobs where id in
+        // Asked again of the newest version of the row: an operator may just have put it back into the queue.
+        "delete from jobs where state in ('done', 'parked') and id in
              (select id from jobs where state in ('done', 'parked') and finished_at < $1 order by finished_at limit $2)",
         before,
         most

@@ -1,9 +1,10 @@
 //! `/openapi.json` and `/docs`: the document of this very server and a page to read and try it, without the internet.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -63,7 +64,12 @@ async fn asset(Path(file): Path<String>, Extension(document): Extension<Document
     let config = Arc::new(utoipa_swagger_ui::Config::from("/openapi.json"));
     let file = utoipa_swagger_ui::serve(&file, config).map_err(ApiError::internal)?;
     let file = file.ok_or_else(|| ApiError::new(Code::NotFound))?;
-    let mut response = ([(header::CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response();
+    // Never copied: many may read slowly.
+    let body = match file.bytes {
+        Cow::Borrowed(bytes) => Body::from(bytes),
+        Cow::Owned(bytes) => Body::from(bytes),
+    };
+    let mut response = ([(header::CONTENT_TYPE, file.content_type)], body).into_response();
     if file.gzpipped {
         response.headers_mut().insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
     }

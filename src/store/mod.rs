@@ -54,6 +54,16 @@ pub enum Reader {
     Postgres(PoolConnection<Postgres>),
 }
 
+impl Reader {
+    /// Takes the connection out of its pool, where the statement under way would keep its place, and closes it.
+    pub fn abandon(self) {
+        match self {
+            Self::Sqlite(connection) => drop(connection.detach()),
+            Self::Postgres(connection) => drop(connection.detach()),
+        }
+    }
+}
+
 /// The connection below a [`Tx`] or a [`Reader`]; what the macros match on.
 #[derive(Debug)]
 pub enum Engine<'c> {
@@ -121,16 +131,23 @@ impl From<sqlx::Error> for Error {
             E::PoolTimedOut | E::PoolClosed | E::Io(_) | E::Tls(_) | E::WorkerCrashed => Self::Unavailable(error),
             E::Database(cause) => match cause.code().as_deref() {
                 Some("40001" | "40P01") => Self::Conflict(error),
-                // Starting up, shutting down, too many connections, connection broken; SQLite: busy, disk full.
-                Some("57P01" | "57P02" | "57P03" | "53300" | "08006" | "08001" | "08003" | "5" | "13") => {
-                    Self::Unavailable(error)
-                }
+                Some(code) if is_passing(code) => Self::Unavailable(error),
                 _ if cause.is_unique_violation() => Self::Taken(error),
                 _ => Self::Other(error),
             },
             _ => Self::Other(error),
         }
     }
+}
+
+/// What a second try may not meet again. By PostgreSQL's classes: the connection broke (08), a standby (25006), no room
+/// (53), somebody intervened (57), the system failed (58). By SQLite's primary codes: busy, locked, out of memory, a failed
+/// read or write, full, cannot open.
+fn is_passing(code: &str) -> bool {
+    if code.len() == 5 {
+        return code == "25006" || ["08", "53", "57", "58"].contains(&&code[..2]);
+    }
+    code.parse::<u32>().is_ok_and(|code| [5, 6, 7, 10, 13, 14].contains(&(code & 0xff)))
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -220,5 +237,20 @@ impl Tx {
             Self::Postgres(tx) => tx.commit().await?,
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_passing;
+
+    #[test]
+    fn what_passes_is_told_from_what_stays() {
+        for code in ["08006", "08P01", "25006", "53100", "57014", "57P01", "58030", "5", "517", "13", "266", "14"] {
+            assert!(is_passing(code), "{code}");
+        }
+        for code in ["23505", "42P01", "22021", "25P02", "1", "11", "19", "2067", "26", ""] {
+            assert!(!is_passing(code), "{code}");
+        }
     }
 }
