@@ -75,12 +75,13 @@ impl Kept {
 /// Sweeps every `RETENTION_SWEEP_SECONDS` until the app stops.
 pub async fn run(app: Arc<App>) {
     while !app.stop.is_cancelled() {
+        let next = app.clock.now().plus(app.settings.retention.sweep_every);
         if let Err(cause) = sweep(&app).await {
             tracing::warn!(%cause, "the sweep was cut short");
         }
         tokio::select! {
             () = app.stop.cancelled() => {}
-            () = app.clock.sleep(app.settings.retention.sweep_every) => {}
+            () = app.clock.sleep_until(next) => {}
         }
     }
 }
