@@ -57,41 +57,51 @@ pub(super) async fn prepare(app: &App, reply: MessageId) -> store::Result<Prepar
     Ok(Prepared::Request(Box::new(request), line))
 }
 
-/// Streams the answer; each piece is live as soon as it is here.
+/// What was asked so far. Its tokens are spent whatever becomes of the reply.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub model: Option<String>,
+    pub usage: Option<Usage>,
+}
+
+/// Streams the answer; each piece is live as soon as it is here, and what it has cost so far is in `asked`.
 pub(super) async fn ask(
     app: &App,
     claim: &Claim,
     reply: MessageId,
     request: Request,
     line: &Line,
+    asked: &mut Asked,
 ) -> Result<Verdict, EndError> {
-    let asked = Instant::now();
+    asked.model = Some(request.model.clone());
+    let since = Instant::now();
     let mut stream = match app.gemini.stream(&request, &format!("{reply}.{}", claim.attempt)).await {
         Ok(stream) => stream,
-        Err(error) => return Ok(judge::refused(claim, line, &error, None, app.clock.now())),
+        Err(error) => return Ok(judge::refused(claim, line, &error, app.clock.now())),
     };
     let mut text = String::new();
     // An empty text already says which attempt is being written.
     publish(app, claim, reply, &text, "")?;
     loop {
-        match stream.next().await {
+        let event = stream.next().await;
+        asked.usage = stream.usage().map(Usage::from);
+        match event {
             Ok(Event::Text(piece)) if text.len() + piece.len() > LONGEST_ANSWER => {
-                let usage = stream.usage().map(Usage::from);
-                return Ok(judge::complete(text, FinishReason::MaxTokens, usage, request.model));
+                return Ok(judge::complete(text, FinishReason::MaxTokens, request.model));
             }
             Ok(Event::Text(piece)) => {
                 if text.is_empty() {
-                    metrics::histogram!("gemini_first_text_seconds").record(asked.elapsed());
+                    metrics::histogram!("gemini_first_text_seconds").record(since.elapsed());
                 }
                 publish(app, claim, reply, &text, &piece)?;
                 text.push_str(&piece);
             }
             Ok(Event::Thought(_)) => {}
             Ok(Event::End(outcome)) => {
-                metrics::histogram!("gemini_answer_seconds").record(asked.elapsed());
+                metrics::histogram!("gemini_answer_seconds").record(since.elapsed());
                 return Ok(judge::finished(text, outcome, request.model));
             }
-            Err(error) => return Ok(judge::refused(claim, line, &error, stream.usage(), app.clock.now())),
+            Err(error) => return Ok(judge::refused(claim, line, &error, app.clock.now())),
         }
     }
 }

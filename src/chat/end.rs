@@ -13,23 +13,20 @@ use crate::store::{self, Tx};
 /// Between two tries to store an end while the database is away; the lease bounds how long that goes on.
 const DATABASE_PAUSE: Duration = Duration::from_millis(250);
 
-/// What became of one attempt. Tokens count for the operator whatever came of it.
+/// What became of one attempt.
 #[derive(Debug)]
 pub(super) enum Verdict {
     Complete {
         text: String,
         finish_reason: &'static str,
-        usage: Option<Usage>,
         model: String,
     },
     Failed {
         fault: Fault,
-        usage: Option<Usage>,
     },
     /// A fault that this or another model may get over: due again.
     Retry {
         fault: Fault,
-        usage: Option<Usage>,
         due: Moment,
         /// The model to ask then, when it is not the room's own.
         fallback: Option<String>,
@@ -42,7 +39,7 @@ pub(super) enum Verdict {
 
 impl Verdict {
     pub(super) fn failed(code: &str, message: &str, retryable: bool) -> Self {
-        Self::Failed { fault: Fault::new(code, message, retryable), usage: None }
+        Self::Failed { fault: Fault::new(code, message, retryable) }
     }
 
     pub(super) const fn name(&self) -> &'static str {
@@ -54,36 +51,36 @@ impl Verdict {
             Self::Gone => "gone",
         }
     }
-
-    const fn usage(&self) -> Option<Usage> {
-        match self {
-            Self::Complete { usage, .. } | Self::Failed { usage, .. } | Self::Retry { usage, .. } => *usage,
-            Self::HandBack | Self::Gone => None,
-        }
-    }
 }
 
-/// Stores the verdict, again and again while the database is away.
+/// Stores the verdict and what was spent, again and again while the database is away. Tokens count for the operator
+/// whatever came of them.
 ///
 /// # Errors
-/// When the claim is in other hands; then nothing was written.
-pub(super) async fn settle(app: &App, claim: &Claim, reply: MessageId, verdict: &Verdict) -> Result<(), EndError> {
+/// When the claim is in other hands; then nothing else was written.
+pub(super) async fn settle(
+    app: &App,
+    claim: &Claim,
+    reply: MessageId,
+    verdict: &Verdict,
+    usage: Option<Usage>,
+) -> Result<(), EndError> {
     loop {
-        match settle_once(app, claim, reply, verdict).await {
+        match settle_once(app, claim, reply, verdict, usage).await {
             Err(EndError::Store(store::Error::Unavailable(cause))) => {
                 tracing::warn!(%cause, %reply, "the end of a reply waits for the database");
                 tokio::time::sleep(DATABASE_PAUSE).await;
             }
             Ok(()) => break,
             Err(EndError::Lost) => {
-                count_for_nothing(app, claim, verdict).await?;
+                count_for_nothing(app, claim, usage).await;
                 return Err(EndError::Lost);
             }
             Err(other) => return Err(other),
         }
     }
     metrics::counter!("replies_total", "outcome" => verdict.name()).increment(1);
-    if let Some(usage) = verdict.usage() {
+    if let Some(usage) = usage {
         count_tokens(usage);
     }
     if let Verdict::Failed { fault, .. } = verdict {
@@ -94,10 +91,20 @@ pub(super) async fn settle(app: &App, claim: &Claim, reply: MessageId, verdict: 
 }
 
 /// The room was deleted under the reply, or somebody else has it: what was spent is spent all the same.
-async fn count_for_nothing(app: &App, claim: &Claim, verdict: &Verdict) -> store::Result<()> {
-    let (Some(usage), Some((owner, _))) = (verdict.usage(), claim.lane) else { return Ok(()) };
+pub(super) async fn count_for_nothing(app: &App, claim: &Claim, usage: Option<Usage>) {
+    let (Some(usage), Some((owner, _))) = (usage, claim.lane) else { return };
     let day = app.clock.now().day();
-    crate::transaction!(app.store, |tx| { billing::count_tokens(tx, owner, &day, Tokens::from(usage)).await })
+    let counted: store::Result<()> = crate::transaction!(app.store, |tx| {
+        // Nothing is kept of a person who is gone.
+        if jobs::lock(tx, owner).await?.is_some() {
+            billing::count_tokens(tx, owner, &day, Tokens::from(usage)).await?;
+        }
+        Ok(())
+    });
+    match counted {
+        Ok(()) => count_tokens(usage),
+        Err(cause) => tracing::warn!(job = %claim.id, %cause, "tokens that were spent in vain were not counted"),
+    }
 }
 
 fn count_tokens(usage: Usage) {
@@ -108,22 +115,28 @@ fn count_tokens(usage: Usage) {
     }
 }
 
-async fn settle_once(app: &App, claim: &Claim, reply: MessageId, verdict: &Verdict) -> Result<(), EndError> {
+async fn settle_once(
+    app: &App,
+    claim: &Claim,
+    reply: MessageId,
+    verdict: &Verdict,
+    usage: Option<Usage>,
+) -> Result<(), EndError> {
     let now = app.clock.now();
     let Some((owner, room)) = claim.lane else { return Err(EndError::Lost) };
     crate::transaction!(app.store, |tx| {
         let queue = jobs::lock(tx, owner).await?.ok_or(EndError::Lost)?;
-        if let Some(usage) = verdict.usage() {
+        if let Some(usage) = usage {
             billing::count_tokens(tx, owner, &now.day(), Tokens::from(usage)).await?;
         }
         match verdict {
-            Verdict::Complete { .. } => store_reply(tx, claim, reply, verdict, None, now).await?,
+            Verdict::Complete { .. } => store_reply(tx, claim, reply, verdict, usage, None, now).await?,
             Verdict::Failed { .. } => {
                 let day = sql::charged_day(tx, reply).await?;
                 if let Some(day) = &day {
                     billing::give_back(tx, owner, day).await?;
                 }
-                store_reply(tx, claim, reply, verdict, day.map(|_| now), now).await?;
+                store_reply(tx, claim, reply, verdict, usage, day.map(|_| now), now).await?;
             }
             Verdict::Retry { fault, due, fallback, .. } => {
                 // Readers learn of the wait by the room's rev.
@@ -145,6 +158,7 @@ async fn store_reply(
     claim: &Claim,
     reply: MessageId,
     verdict: &Verdict,
+    usage: Option<Usage>,
     refunded_at: Option<Moment>,
     now: Moment,
 ) -> Result<(), EndError> {
@@ -155,7 +169,7 @@ async fn store_reply(
         content: "",
         finish_reason: None,
         model: None,
-        usage: verdict.usage(),
+        usage,
         error: None,
         refunded_at,
         attempt: claim.attempt,

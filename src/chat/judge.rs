@@ -14,9 +14,8 @@ pub(super) const PATIENCE: Duration = Duration::from_mins(10);
 
 /// An answer that came to its end. Without a word it is no answer, whatever the reason, and costs nothing.
 pub(super) fn finished(text: String, outcome: Outcome, asked: String) -> Verdict {
-    let usage = outcome.usage.map(Usage::from);
     if !text.is_empty() {
-        return complete(text, outcome.finish_reason, usage, outcome.model_version.unwrap_or(asked));
+        return complete(text, outcome.finish_reason, outcome.model_version.unwrap_or(asked));
     }
     let fault = match outcome.finish_reason {
         FinishReason::Stop => Fault::new("answer_empty", "The model had nothing to say.", true),
@@ -25,29 +24,22 @@ pub(super) fn finished(text: String, outcome: Outcome, asked: String) -> Verdict
         }
         reason => Fault::new("blocked", format!("The answer was withheld ({}).", reason.as_str()), false),
     };
-    Verdict::Failed { fault, usage }
+    Verdict::Failed { fault }
 }
 
-pub(super) fn complete(text: String, reason: FinishReason, usage: Option<Usage>, model: String) -> Verdict {
-    Verdict::Complete { text, finish_reason: reason.as_str(), usage, model }
+pub(super) fn complete(text: String, reason: FinishReason, model: String) -> Verdict {
+    Verdict::Complete { text, finish_reason: reason.as_str(), model }
 }
 
 /// What follows from a fault of Gemini's.
-pub(super) fn refused(
-    claim: &Claim,
-    line: &Line,
-    error: &gemini::Error,
-    usage: Option<gemini::Usage>,
-    now: Moment,
-) -> Verdict {
+pub(super) fn refused(claim: &Claim, line: &Line, error: &gemini::Error, now: Moment) -> Verdict {
     // Only the code: what Gemini says may quote the conversation.
     tracing::info!(job = %claim.id, attempt = claim.attempt, model = line.model(), code = error.code(), "Gemini did not answer");
     metrics::counter!("gemini_errors_total", "code" => error.code()).increment(1);
     let fault = Fault::new(error.code(), error.message(), error.is_passing());
-    let usage = usage.map(Usage::from);
     match again(claim, line, error, now).filter(|_| claim.faults < MOST_FAULTS) {
-        Some((due, line)) => Verdict::Retry { fault, usage, due, fallback: line.fallback() },
-        None => Verdict::Failed { fault, usage },
+        Some((due, line)) => Verdict::Retry { fault, due, fallback: line.fallback() },
+        None => Verdict::Failed { fault },
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::ask::{self, Prepared};
-use super::end::{Verdict, settle};
+use super::ask::{self, Asked, Prepared};
+use super::end::{Verdict, count_for_nothing, settle};
 use super::judge;
 use crate::app::App;
 use crate::ids::MessageId;
@@ -31,11 +31,15 @@ pub struct Stopped {
 /// # Errors
 /// When the claim is in other hands; then nothing was written.
 pub async fn write_reply(app: &App, claim: &Claim, reply: MessageId, stop: &Stopped) -> Result<(), EndError> {
+    let mut asked = Asked::default();
     let ended = tokio::select! {
         biased;
         () = stop.lost.cancelled() => Err(EndError::Lost),
-        ended = write_and_settle(app, claim, reply, &stop.hand_back) => ended,
+        ended = write_and_settle(app, claim, reply, &stop.hand_back, &mut asked) => ended,
     };
+    if matches!(ended, Err(EndError::Lost)) {
+        count_for_nothing(app, claim, asked.usage).await;
+    }
     app.live.forget(reply, claim.attempt);
     ended
 }
@@ -47,7 +51,7 @@ pub async fn write_reply(app: &App, claim: &Claim, reply: MessageId, stop: &Stop
 pub async fn give_up(app: &App, claim: &Claim) -> Result<(), EndError> {
     let reply = MessageId(claim.id.0);
     let verdict = Verdict::failed("internal", "Something broke on our side.", true);
-    let ended = settle(app, claim, reply, &verdict).await;
+    let ended = settle(app, claim, reply, &verdict, None).await;
     app.live.forget(reply, claim.attempt);
     ended
 }
@@ -57,19 +61,20 @@ async fn write_and_settle(
     claim: &Claim,
     reply: MessageId,
     hand_back: &CancellationToken,
+    asked: &mut Asked,
 ) -> Result<(), EndError> {
     let (began, since) = (app.clock.now(), Instant::now());
-    let mut model = None;
     let time_left = claim.first_claimed_at.plus(judge::PATIENCE).since(app.clock.now());
     let verdict = tokio::select! {
         biased;
         () = hand_back.cancelled() => Verdict::HandBack,
-        () = tokio::time::sleep(time_left) => {
+        () = pass(time_left) => {
             Verdict::failed("reply_overdue", "The answer could not be written in time.", true)
         }
-        verdict = write(app, claim, reply, &mut model) => verdict?,
+        verdict = write(app, claim, reply, asked) => verdict?,
     };
-    let settled = settle(app, claim, reply, &verdict).await;
+    // Taken: what is counted with the verdict is not counted once more if the claim is lost meanwhile.
+    let settled = settle(app, claim, reply, &verdict, asked.usage.take()).await;
     app.traces.record(began, since, || Record {
         name: "reply".to_owned(),
         kind: SpanKind::Consumer,
@@ -77,22 +82,27 @@ async fn write_and_settle(
         facts: [
             ("reply.attempt", claim.attempt.into()),
             ("reply.outcome", if settled.is_ok() { verdict.name() } else { "lost" }.into()),
-            ("gen_ai.request.model", model.unwrap_or_default().into()),
+            ("gen_ai.request.model", asked.model.take().unwrap_or_default().into()),
         ],
     });
     settled
 }
 
-/// `model` is which one was asked.
-async fn write(app: &App, claim: &Claim, reply: MessageId, model: &mut Option<String>) -> Result<Verdict, EndError> {
+/// A timer alone takes a millisecond even when there is nothing to wait for, and a question would be quicker.
+async fn pass(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
+}
+
+async fn write(app: &App, claim: &Claim, reply: MessageId, asked: &mut Asked) -> Result<Verdict, EndError> {
     if claim.crashes > MOST_CRASHES {
         return Ok(Verdict::failed("worker_crashed", "The answer could not be written.", true));
     }
     loop {
         match ask::prepare(app, reply).await {
             Ok(Prepared::Request(request, line)) => {
-                *model = Some(request.model.clone());
-                return ask::ask(app, claim, reply, *request, &line).await;
+                return ask::ask(app, claim, reply, *request, &line, asked).await;
             }
             Ok(Prepared::Ended(verdict)) => return Ok(verdict),
             Err(store::Error::Unavailable(cause)) => {

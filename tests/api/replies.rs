@@ -8,7 +8,7 @@ use futures_util::future::{join, join_all};
 use gemini_backend::gemini::Timeouts;
 use gemini_backend::ids::{JobId, MessageId, NodeId};
 use gemini_backend::jobs::{self, Wanted};
-use gemini_backend::sandbox::gemini::{End, Ended, Fault, Rule};
+use gemini_backend::sandbox::gemini::{End, Ended, Fault, Rule, count_tokens};
 use gemini_backend::{execute, fetch_all, fetch_one, transaction};
 use serde_json::json;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -17,6 +17,7 @@ use crate::harness::chat::{charged, fate};
 use crate::harness::{Person, TestApp, until};
 
 const IN_FLIGHT: &str = "select cast(sum(in_flight) as bigint) from queue_users";
+const COMPLETION_TOKENS: &str = "select cast(coalesce(sum(completion_tokens), 0) as bigint) from token_days";
 
 #[tokio::test]
 async fn a_reply_is_what_gemini_said() {
@@ -254,6 +255,77 @@ async fn ten_deaths_are_survived_and_the_eleventh_is_the_end() {
     }
 }
 
+#[tokio::test]
+async fn a_reply_ends_ten_minutes_after_its_first_claim_whatever_becomes_of_its_holders() {
+    let app = TestApp::idle(|_| {}).await;
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    let reply = ada.asks(&room, "hello").await;
+    let first_claim = app.clock.now();
+    die_with_it(&app, 1).await;
+    let last = first_claim.plus(Duration::from_mins(10));
+    app.clock.advance(last.since(app.clock.now()));
+    app.work();
+    app.settle().await;
+    let reply = ada.message(&room, &reply).await;
+    assert_eq!((fate(&reply), charged(&reply)), (("failed", "reply_overdue"), Some(false)));
+    assert_eq!((&reply["error"]["retryable"], app.questions().len()), (&json!(true), 0));
+    assert_eq!((ada.prompts_used().await, app.count(IN_FLIGHT).await), (0, 0));
+    assert_eq!(ada.hears(&room, "go on").await["status"], "complete", "the room goes on");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_over_after_ten_minutes_is_hung_up_and_its_tokens_count() {
+    let app = TestApp::idle(|_| {}).await;
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    let reply = ada.asks(&room, "hello").await;
+    let first_claim = app.clock.now();
+    die_with_it(&app, 1).await;
+    // The rest goes by for real: a reply's own patience is no moment of the database's.
+    let almost = first_claim.plus(Duration::from_secs(600 - 2));
+    app.clock.advance(almost.since(app.clock.now()));
+    app.gemini.script(Rule::words(3).hold(2));
+    app.work();
+    app.until_gemini(|entries| entries.iter().any(|entry| entry.end == Ended::Aborted)).await;
+    app.settle().await;
+    let reply = ada.message(&room, &reply).await;
+    assert_eq!((fate(&reply), &reply["content"]), (("failed", "reply_overdue"), &json!("")));
+    assert_eq!(app.count(COMPLETION_TOKENS).await, count_tokens("word1 word2 ").cast_signed());
+}
+
+#[tokio::test]
+async fn a_live_text_that_was_lost_is_sent_again_whole() {
+    let app = TestApp::start().await;
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    app.gemini.script(Rule::chunks(["नमस्ते ", "one ", "two ", "three"]).hold(2).end(3, End::Hang));
+    let reply = ada.asks(&room, "hello").await;
+    app.until_held(1).await;
+    ada.watches(&room, &reply, |reply| reply["content"] == "नमस्ते one ").await;
+    app.app.live.forget(reply.parse().expect("an id"), 1);
+    assert_eq!(ada.message(&room, &reply).await["content"], "");
+    app.gemini.release();
+    ada.watches(&room, &reply, |reply| reply["content"] == "नमस्ते one two ").await;
+    ada.delete(&format!("/chatroom/{room}")).await.expect(204);
+    app.settle().await;
+}
+
+#[tokio::test]
+async fn tokens_of_an_answer_whose_room_is_deleted_count() {
+    let app = TestApp::start().await;
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    app.gemini.script(Rule::words(3).hold(2));
+    ada.asks(&room, "hello").await;
+    app.until_held(1).await;
+    ada.delete(&format!("/chatroom/{room}")).await.expect(204);
+    app.clock.advance(app.app.settings.worker.lease / 3);
+    let tokens = count_tokens("word1 word2 ").cast_signed();
+    until("they are counted", async || (app.count(COMPLETION_TOKENS).await == tokens).then_some(())).await;
+    app.until_gemini(|entries| entries.iter().any(|entry| entry.end == Ended::Aborted)).await;
+}
+
 /// Panics in the middle of writing a reply: when the worker says that Gemini did not answer, once.
 struct Bomb(AtomicBool);
 
@@ -349,6 +421,7 @@ async fn what_a_process_cannot_finish_is_handed_back_and_costs_no_try() {
     let next = app.beside().await;
     let ada = ada.at(&next);
     assert_eq!(job(&next, &id).await, ("queued".to_owned(), 1, 0, 0));
+    assert_eq!(next.count(COMPLETION_TOKENS).await, count_tokens("never to ").cast_signed(), "it was spent");
     assert_eq!(next.count(IN_FLIGHT).await, 0);
     let reply = ada.message(&room, &id).await;
     assert_eq!((fate(&reply), &reply["content"], reply.get("retry_at")), (("queued", ""), &json!(""), None));
