@@ -3,7 +3,7 @@ create table messages (
     n bigint generated always as identity,
     id uuid not null,
     chatroom_id uuid not null,
-    -- The room's order, taken under the room's lock.
+    -- The room's order, taken under its owner's lock.
     seq bigint not null,
     parent_id uuid,
     -- Whether it lies on the room's current branch.

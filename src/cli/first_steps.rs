@@ -16,9 +16,8 @@ pub(super) fn base(server: &Server, listening: SocketAddr) -> String {
     format!("http://{address}{path}")
 }
 
-pub(super) fn text(settings: &Settings, base: &str, no_worker: bool) -> String {
+pub(super) fn text(settings: &Settings, base: &str, is_sandbox: bool, no_worker: bool) -> String {
     let mut lines = vec![format!("gemini-backend listens on {base} (its description: {base}/docs)")];
-    let is_sandbox = settings.gemini.api_key.is_none();
     if no_worker {
         lines.push("Replies are written by `gemini-backend worker` processes on the same database.".to_owned());
     } else if is_sandbox {

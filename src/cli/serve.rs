@@ -39,7 +39,7 @@ impl Serve {
         }
         let base = first_steps::base(&app.settings.server, address);
         let facts = json!({"listening": base, "sandbox": process.sandbox, "worker": !self.no_worker, "notes": notes});
-        out.answer(&facts, || first_steps::text(&app.settings, &base, self.no_worker))?;
+        out.answer(&facts, || first_steps::text(&app.settings, &base, process.sandbox.is_some(), self.no_worker))?;
         serve::serve(app.clone(), listener).await?;
         process.end().await;
         Ok(())

@@ -79,7 +79,7 @@ static AUTO_SIGNUP: Setting =
     Setting::new("AUTO_SIGNUP", Preset::Always("true"), "Whether a verified unknown number becomes a user.");
 static LEGACY_SIGNUP: Setting = Setting::new(
     "LEGACY_SIGNUP",
-    by_env("true", "false"),
+    Preset::Unset("true in development and where MOBILE_NUMBERS is lenient"),
     "Whether a sign-up's password counts without its token, when the code is verified from the same address within 10 minutes.",
 );
 static DEFAULT_COUNTRY: Setting =
@@ -120,6 +120,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Auth {
             "SECRET_KEY: a sample's; whoever knows it can sign in as anybody, so production refuses it".to_owned(),
         );
     }
+    let mobile_numbers = reader.value(&MOBILE_NUMBERS, parse::choice(NUMBERS));
+    // Whoever takes the older clients' numbers has the older clients.
+    let has_older_clients = !reader.is_production() || mobile_numbers == MobileNumbers::Lenient;
     Auth {
         secret_keys: keys.map(secrets).unwrap_or_default(),
         jwt_private_keys: reader.optional(&JWT_PRIVATE_KEY, private_keys).map(secrets).unwrap_or_default(),
@@ -128,9 +131,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Auth {
         otp_delivery: read_delivery(reader),
         otp_ttl: reader.value(&OTP_TTL, parse::seconds(30..=3600)),
         auto_signup: reader.value(&AUTO_SIGNUP, parse::boolean),
-        legacy_signup: reader.value(&LEGACY_SIGNUP, parse::boolean),
+        legacy_signup: reader.optional(&LEGACY_SIGNUP, parse::boolean).unwrap_or(has_older_clients),
         default_country: reader.value(&DEFAULT_COUNTRY, country),
-        mobile_numbers: reader.value(&MOBILE_NUMBERS, parse::choice(NUMBERS)),
+        mobile_numbers,
         allow_otp_in_response: reader.value(&ALLOW_OTP_IN_RESPONSE, parse::boolean),
     }
 }

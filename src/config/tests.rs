@@ -82,7 +82,11 @@ fn production_with_what_it_needs_starts() {
     assert_eq!(loaded.settings.auth.mobile_numbers, MobileNumbers::Strict);
     assert!(matches!(loaded.settings.auth.otp_delivery, OtpDelivery::Webhook { .. }));
     load(&production(&[("GEMINI_API_KEY", ""), ("GEMINI_BASE_URL", "http://10.0.0.7:9000")]), "").expect("a server");
-    load(&production(&[("MOBILE_NUMBERS", "lenient"), ("LEGACY_SIGNUP", "true")]), "").expect("for older clients");
+    let legacy_signup =
+        |set: &[(&str, &str)]| load(&production(set), "").expect("settings").settings.auth.legacy_signup;
+    assert!(legacy_signup(&[("MOBILE_NUMBERS", "lenient")]));
+    assert!(!legacy_signup(&[("MOBILE_NUMBERS", "lenient"), ("LEGACY_SIGNUP", "false")]));
+    assert!(legacy_signup(&[("LEGACY_SIGNUP", "true")]));
 }
 
 #[test]

@@ -83,7 +83,7 @@ pub struct FieldError {
 /// The problem+json document (RFC 9457); further members depend on `code`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {
-    /// `about:blank#<code>`-like reference; the same for the same `code`.
+    /// `urn:problem:<code>`; the same for the same `code`.
     #[serde(rename = "type")]
     pub kind: String,
     pub title: String,

@@ -31,6 +31,7 @@ async fn the_lines_of_the_first_start_lead_to_an_answer() {
     let folder = folder();
     let mut server = Running::start(folder.path(), &[], &[("BIND", "127.0.0.1:0")]);
     assert!(server.first.contains("listens on http://127.0.0.1:"), "{}", server.first);
+    assert_eq!(server.next_line(), "Answers come from the built-in sandbox until GEMINI_API_KEY is set.\n");
     let lines = server.read_after("paste into another terminal");
     for _again in 0..2 {
         let shell = Command::new("timeout").args(["60", "sh", "-c", &lines]).output().expect("a shell");
@@ -41,6 +42,15 @@ async fn the_lines_of_the_first_start_lead_to_an_answer() {
         assert_eq!((&reply["role"], &reply["status"]), (&json!("model"), &json!("complete")), "{told}");
         assert_ne!(reply["content"], "", "{told}");
     }
+    server.stop();
+}
+
+#[test]
+fn another_server_of_the_protocol_is_not_called_the_sandbox() {
+    let folder = folder();
+    let settings = [("BIND", "127.0.0.1:0"), ("GEMINI_BASE_URL", "http://127.0.0.1:9")];
+    let mut server = Running::start(folder.path(), &[], &settings);
+    assert_eq!(server.next_line(), "To try it, paste into another terminal:\n");
     server.stop();
 }
 

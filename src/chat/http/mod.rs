@@ -21,6 +21,7 @@ pub fn router() -> OpenApiRouter<Arc<App>> {
         .routes(alias(routes!(rooms::open), "/chatroom/create"))
         .routes(routes!(rooms::show, rooms::change, rooms::remove))
         .routes(routes!(messages::list))
+        .routes(alias(routes!(messages::list), "/chatroom/{id}/message"))
         .routes(routes!(messages::post))
         .routes(alias(routes!(messages::post), "/chatroom/{id}/messages"))
         .routes(routes!(messages::show))
