@@ -132,13 +132,17 @@ async fn judged(app: &TestApp, operation: &Operation, request: &Request, before:
     answer
 }
 
-type Stored = (i64, i64, i64, i64, i64, i64, i64);
+type Stored = (i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64);
 
 /// How much there is of what a refused request must not touch.
 async fn stored(app: &TestApp) -> Stored {
     let mut reader = app.app.store.read().await.expect("a connection");
     let sql = "select (select count(*) from users), (select count(*) from signups), (select count(*) from chatrooms),
         (select count(*) from messages), (select count(*) from jobs), (select count(*) from idempotency_keys),
-        (select cast(coalesce(sum(used), 0) as bigint) from prompt_days)";
+        (select cast(coalesce(sum(used), 0) as bigint) from prompt_days), (select count(*) from sessions),
+        (select cast(coalesce(sum(rooms_rev), 0) as bigint) from users),
+        (select cast(coalesce(sum(rev), 0) as bigint) from chatrooms),
+        (select cast(coalesce(sum(length(mobile) + length(coalesce(username, '')) + length(coalesce(password_hash, ''))), 0)
+                     as bigint) from users)";
     fetch_one!(&mut reader, Stored, sql).expect("the rows are counted")
 }
