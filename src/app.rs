@@ -39,6 +39,8 @@ pub struct App {
     pub room_lists: Cache<RoomsKept, Arc<[u8]>>,
     /// Gemini's models, as it listed them lately.
     pub models: gemini::Catalog,
+    /// Those that may not be asked now.
+    pub gate: gemini::Gate,
     /// This process as the holder of leases.
     pub node: NodeId,
     /// Everything spawned is spawned here, so that shutdown can wait for it.
@@ -62,6 +64,7 @@ impl App {
             people: People::new(signal),
             room_lists: room_lists(),
             models: gemini::Catalog::default(),
+            gate: gemini::Gate::default(),
             node: NodeId::new(clock.now()),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

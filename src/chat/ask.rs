@@ -9,7 +9,7 @@ use super::fallback::Line;
 use super::{Usage, context, judge, models, sql};
 use crate::app::App;
 use crate::billing::{self, Budget};
-use crate::gemini::{Event, FinishReason, Request};
+use crate::gemini::{self, Event, FinishReason, Request};
 use crate::ids::MessageId;
 use crate::jobs::{Claim, EndError};
 use crate::live::Written;
@@ -27,7 +27,7 @@ pub(super) enum Prepared {
 }
 
 /// Reads what the model gets to see.
-pub(super) async fn prepare(app: &App, reply: MessageId) -> store::Result<Prepared> {
+pub(super) async fn prepare(app: &App, claim: &Claim, reply: MessageId) -> store::Result<Prepared> {
     let Some(task) = sql::task(&mut app.store.read().await?, reply).await? else {
         return Ok(Prepared::Ended(Verdict::Gone));
     };
@@ -37,6 +37,10 @@ pub(super) async fn prepare(app: &App, reply: MessageId) -> store::Result<Prepar
     let listed = models::listed(app).await;
     let mut line = Line::new(&app.settings.gemini, task.model.as_deref(), task.fallback.as_deref());
     let contents = loop {
+        let now = app.clock.now();
+        if let Some(held) = app.gate.held(line.model(), now, judge::last(claim)) {
+            return Ok(Prepared::Ended(judge::held(claim, &line, &held, now)));
+        }
         match context::choose(app, &task, line.model(), &listed).await? {
             Ok(contents) => break contents,
             Err(_) if line.is_own() => {
@@ -77,7 +81,7 @@ pub(super) async fn ask(
     let since = Instant::now();
     let mut stream = match app.gemini.stream(&request, &format!("{reply}.{}", claim.attempt)).await {
         Ok(stream) => stream,
-        Err(error) => return Ok(judge::refused(claim, line, &error, app.clock.now())),
+        Err(error) => return Ok(refused(app, claim, line, &error)),
     };
     let mut text = String::new();
     // An empty text already says which attempt is being written.
@@ -101,9 +105,16 @@ pub(super) async fn ask(
                 metrics::histogram!("gemini_answer_seconds").record(since.elapsed());
                 return Ok(judge::finished(text, outcome, request.model));
             }
-            Err(error) => return Ok(judge::refused(claim, line, &error, app.clock.now())),
+            Err(error) => return Ok(refused(app, claim, line, &error)),
         }
     }
+}
+
+/// Limits are the project's: what one reply is told, all heed.
+fn refused(app: &App, claim: &Claim, line: &Line, error: &gemini::Error) -> Verdict {
+    let now = app.clock.now();
+    let place = app.gate.heed(line.model(), error, now, judge::last(claim));
+    judge::refused(claim, line, error, place, now)
 }
 
 /// Puts a piece behind `so_far` into the live text; a later attempt that is writing there has the job.

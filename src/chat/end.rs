@@ -31,6 +31,12 @@ pub(super) enum Verdict {
         /// The model to ask then, when it is not the room's own.
         fallback: Option<String>,
     },
+    /// The model may not be asked before then: due again, and nothing was done in vain.
+    Wait {
+        fault: Fault,
+        due: Moment,
+        fallback: Option<String>,
+    },
     /// This process ends.
     HandBack,
     /// The reply is not there, or has its end already.
@@ -47,6 +53,7 @@ impl Verdict {
             Self::Complete { .. } => "complete",
             Self::Failed { .. } => "failed",
             Self::Retry { .. } => "retried",
+            Self::Wait { .. } => "held",
             Self::HandBack => "handed_back",
             Self::Gone => "gone",
         }
@@ -138,12 +145,16 @@ async fn settle_once(
                 }
                 store_reply(tx, claim, reply, verdict, usage, day.map(|_| now), now).await?;
             }
-            Verdict::Retry { fault, due, fallback, .. } => {
+            Verdict::Retry { fault, due, fallback } | Verdict::Wait { fault, due, fallback } => {
                 // Readers learn of the wait by the room's rev.
                 if let Some(rev) = sql::raise_rev(tx, room).await? {
                     sql::set_waiting(tx, reply, rev, fallback.as_deref()).await?;
                 }
-                return jobs::retry(tx, &queue, app.node, claim, *due, &fault.to_note()).await;
+                let note = fault.to_note();
+                return match verdict {
+                    Verdict::Wait { .. } => jobs::wait(tx, &queue, app.node, claim, *due, &note).await,
+                    _ => jobs::retry(tx, &queue, app.node, claim, *due, &note).await,
+                };
             }
             Verdict::HandBack => return jobs::hand_back(tx, &queue, app.node, claim, now).await,
             Verdict::Gone => {}
@@ -184,7 +195,7 @@ async fn store_reply(
             ..blank
         },
         Verdict::Failed { fault, .. } => sql::Ending { error: Some(fault), ..blank },
-        Verdict::Retry { .. } | Verdict::HandBack | Verdict::Gone => return Ok(()),
+        Verdict::Retry { .. } | Verdict::Wait { .. } | Verdict::HandBack | Verdict::Gone => return Ok(()),
     };
     if sql::end_reply(tx, reply, &ending, now).await? { Ok(()) } else { Err(EndError::Lost) }
 }

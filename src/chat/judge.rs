@@ -10,7 +10,7 @@ use crate::gemini::{self, FinishReason, Outcome};
 use crate::jobs::{Claim, MOST_FAULTS};
 
 /// From its first claim a reply has this long, waits included.
-pub(super) const PATIENCE: Duration = Duration::from_mins(10);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// An answer that came to its end. Without a word it is no answer, whatever the reason, and costs nothing.
 pub(super) fn finished(text: String, outcome: Outcome, asked: String) -> Verdict {
@@ -31,22 +31,50 @@ pub(super) fn complete(text: String, reason: FinishReason, model: String) -> Ver
     Verdict::Complete { text, finish_reason: reason.as_str(), model }
 }
 
-/// What follows from a fault of Gemini's.
-pub(super) fn refused(claim: &Claim, line: &Line, error: &gemini::Error, now: Moment) -> Verdict {
+/// The last moment at which a reply may be asked for.
+pub(super) fn last(claim: &Claim) -> Moment {
+    claim.first_claimed_at.plus(PATIENCE)
+}
+
+/// What follows from a model that may not be asked now: waiting is no fault. One that is held for longer than the reply
+/// can wait is as good as asked.
+pub(super) fn held(claim: &Claim, line: &Line, held: &gemini::Held, now: Moment) -> Verdict {
+    if held.due > last(claim) {
+        return follows(claim, line, &held.error, held.due, now);
+    }
+    Verdict::Wait { fault: fault(&held.error), due: held.due, fallback: line.fallback() }
+}
+
+/// What follows from a fault of Gemini's. `place` is when the model may be asked again, if it spoke of a limit.
+pub(super) fn refused(
+    claim: &Claim,
+    line: &Line,
+    error: &gemini::Error,
+    place: Option<Moment>,
+    now: Moment,
+) -> Verdict {
     // Only the code: what Gemini says may quote the conversation.
     tracing::info!(job = %claim.id, attempt = claim.attempt, model = line.model(), code = error.code(), "Gemini did not answer");
     metrics::counter!("gemini_errors_total", "code" => error.code()).increment(1);
-    let fault = Fault::new(error.code(), error.message(), error.is_passing());
-    match again(claim, line, error, now).filter(|_| claim.faults < MOST_FAULTS) {
+    let due = error.not_before(now).unwrap_or_else(|| now.plus(pause(claim.faults)));
+    follows(claim, line, error, place.map_or(due, |place| place.max(due)), now)
+}
+
+fn fault(error: &gemini::Error) -> Fault {
+    Fault::new(error.code(), error.message(), error.is_passing())
+}
+
+fn follows(claim: &Claim, line: &Line, error: &gemini::Error, due: Moment, now: Moment) -> Verdict {
+    let fault = fault(error);
+    match again(claim, line, error, due, now).filter(|_| claim.faults < MOST_FAULTS) {
         Some((due, line)) => Verdict::Retry { fault, due, fallback: line.fallback() },
         None => Verdict::Failed { fault },
     }
 }
 
-/// When to ask again, and whom; None: that is the end, and the prompt goes back.
-fn again(claim: &Claim, line: &Line, error: &gemini::Error, now: Moment) -> Option<(Moment, Line)> {
-    let last = claim.first_claimed_at.plus(PATIENCE);
-    let due = error.not_before(now).unwrap_or_else(|| now.plus(pause(claim.faults)));
+/// When to ask again, and whom; `due` is when this one can be asked. None: that is the end, and the prompt goes back.
+fn again(claim: &Claim, line: &Line, error: &gemini::Error, due: Moment, now: Moment) -> Option<(Moment, Line)> {
+    let last = last(claim);
     let is_in_time = error.is_passing() && due <= last;
     let (due, line) = if error.is_gone() || (error.is_overload() && !is_in_time) {
         // Another one has nothing to wait for.

@@ -64,7 +64,7 @@ async fn write_and_settle(
     asked: &mut Asked,
 ) -> Result<(), EndError> {
     let (began, since) = (app.clock.now(), Instant::now());
-    let time_left = claim.first_claimed_at.plus(judge::PATIENCE).since(app.clock.now());
+    let time_left = judge::last(claim).since(app.clock.now());
     let verdict = tokio::select! {
         biased;
         () = hand_back.cancelled() => Verdict::HandBack,
@@ -100,7 +100,7 @@ async fn write(app: &App, claim: &Claim, reply: MessageId, asked: &mut Asked) ->
         return Ok(Verdict::failed("worker_crashed", "The answer could not be written.", true));
     }
     loop {
-        match ask::prepare(app, reply).await {
+        match ask::prepare(app, claim, reply).await {
             Ok(Prepared::Request(request, line)) => {
                 return ask::ask(app, claim, reply, *request, &line, asked).await;
             }

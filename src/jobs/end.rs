@@ -29,6 +29,18 @@ pub async fn retry(
     put_back(tx, user, holder, claim, due, 1, note).await
 }
 
+/// Puts a lane's job back that cannot be done before `due`, by no fault of its own.
+pub async fn wait(
+    tx: &mut Tx,
+    user: &Locked,
+    holder: NodeId,
+    claim: &Claim,
+    due: Moment,
+    note: &str,
+) -> Result<(), EndError> {
+    put_back(tx, user, holder, claim, due, 0, note).await
+}
+
 /// Puts a lane's job back because this process ends: neither a fault nor a crash.
 pub async fn hand_back(tx: &mut Tx, user: &Locked, holder: NodeId, claim: &Claim, now: Moment) -> Result<(), EndError> {
     put_back(tx, user, holder, claim, now, 0, "").await

@@ -20,7 +20,7 @@ use crate::ids::{ChatroomId, JobId, MessageId, UserId};
 use crate::store;
 
 pub use claim::{Wanted, claim_heads, claim_house, claim_lapsed};
-pub use end::{drop_lane, finish, finish_house, hand_back, retry, retry_house};
+pub use end::{drop_lane, finish, finish_house, hand_back, retry, retry_house, wait};
 pub use enqueue::{
     Locked, Waiting, close_account, enqueue, enqueue_house, lock, open_account, set_replies_at_once, set_weight,
 };

@@ -150,9 +150,37 @@ async fn a_model_whose_day_is_spent_is_left_at_once() {
     let reply = ada.hears(&ada.new_room().await, "hello").await;
     assert_eq!((fate(&reply).0, &reply["model"]), ("complete", &json!(OTHER)));
     app.gemini.clear_journal();
-    app.gemini.script(Rule::refuse(Fault::of(429).quota("PerDay")).times(2));
-    let reply = ada.hears(&ada.new_room().await, "hello").await;
-    assert_eq!((fate(&reply), asked(&app).len()), (("failed", "upstream_quota_exhausted"), 2));
+    assert_eq!(ada.hears(&ada.new_room().await, "hello").await["model"], OTHER);
+    assert_eq!(asked(&app), [OTHER], "and asked by nobody any more");
+    app.gemini.script(Rule::refuse(Fault::of(429).quota("PerDay")));
+    for _ in 0..2 {
+        let reply = ada.hears(&ada.new_room().await, "hello").await;
+        assert_eq!((fate(&reply), charged(&reply)), (("failed", "upstream_quota_exhausted"), Some(false)));
+    }
+    assert_eq!(asked(&app), [OTHER, OTHER], "with all of them spent it is over unasked");
+}
+
+#[tokio::test]
+async fn a_model_that_is_held_for_longer_than_a_reply_can_wait_is_left_unasked() {
+    let app = with_fallbacks(&[OTHER]).await;
+    let ada = app.sign_up().await;
+    app.gemini.script(Rule::refuse(Fault::of(503).retry("500s")));
+    let early = ada.hears(&ada.new_room().await, "hello").await;
+    app.clock.advance(Duration::from_secs(400));
+    let ada = ada.at(&app);
+    app.gemini.script(Rule::refuse(Fault::of(429).retry("300s")));
+    let late = ada.hears(&ada.new_room().await, "hello").await;
+    app.gemini.clear_journal();
+    app.clock.advance(Duration::from_secs(100));
+    app.settle().await;
+    let now = async |reply: &Value| {
+        let text = |name: &str| reply[name].as_str().expect("a text").to_owned();
+        ada.message(&text("chatroom_id"), &text("id")).await
+    };
+    assert_eq!((asked(&app), &now(&early).await["model"]), (vec![OTHER.to_owned()], &json!(OTHER)));
+    app.clock.advance(Duration::from_secs(200));
+    app.settle().await;
+    assert_eq!((asked(&app).len(), &now(&late).await["model"]), (2, &json!(OWN)), "who can wait does");
 }
 
 #[tokio::test]

@@ -68,31 +68,33 @@ async fn a_retry_delay_is_waited_out_to_the_millisecond() {
 
 #[tokio::test]
 async fn what_would_take_longer_than_ten_minutes_fails_at_once() {
-    let app = TestApp::start().await;
-    let (ada, room) = in_a_room(&app).await;
     for (fault, code) in [
         (Fault::of(429).quota("PerDay").retry("12s"), "upstream_quota_exhausted"),
         (Fault::of(429).retry("601s"), "upstream_rate_limited"),
         (Fault::of(503).retry_after("7200"), "upstream_unavailable"),
     ] {
+        let app = TestApp::start().await;
+        let (ada, room) = in_a_room(&app).await;
         app.gemini.script(Rule::refuse(fault.message(SECRET)));
         let reply = ada.hears(&room, "hello").await;
         assert_eq!((fate(&reply), charged(&reply)), (("failed", code), Some(false)));
         assert_eq!((&reply["attempt"], &reply["error"]["retryable"]), (&json!(1), &json!(true)));
         assert_eq!(reply["completed_at"], "2026-11-21T10:00:00.000Z");
         assert!(!reply.to_string().contains(SECRET), "{reply}");
+        assert_eq!(ada.prompts_used().await, 0);
     }
-    assert_eq!(ada.prompts_used().await, 0);
     // The ten minutes count from the first claim on, not from the last.
-    app.gemini.script(Rule::refuse(Fault::of(429).retry("300s")).times(2));
+    let app = TestApp::start().await;
+    let (ada, room) = in_a_room(&app).await;
+    app.gemini.script(Rule::refuse(Fault::of(503).retry("300s")).times(2));
     let reply = ada.hears(&room, "hello").await;
     app.clock.advance(Duration::from_mins(5));
     app.settle().await;
     let id = reply["id"].as_str().expect("an id");
-    assert_waits(&app, &ada.at(&app).message(&room, id).await, "upstream_rate_limited", 300_000);
-    app.gemini.script(Rule::refuse(Fault::of(429).retry("299s")));
+    assert_waits(&app, &ada.at(&app).message(&room, id).await, "upstream_unavailable", 300_000);
+    app.gemini.script(Rule::refuse(Fault::of(503).retry("299s")));
     let reply = ada.at(&app).hears(&ada.new_room().await, "hello").await;
-    assert_waits(&app, &reply, "upstream_rate_limited", 299_000);
+    assert_waits(&app, &reply, "upstream_unavailable", 299_000);
     app.clock.advance(Duration::from_secs(299));
     app.settle().await;
     app.clock.advance(Duration::from_secs(1));
@@ -100,14 +102,14 @@ async fn what_would_take_longer_than_ten_minutes_fails_at_once() {
     assert_eq!(fate(&ada.at(&app).message(&room, id).await).0, "failed");
 
     let ada = ada.at(&app);
-    app.gemini.script(Rule::refuse(Fault::of(429).retry("200s")));
+    app.gemini.script(Rule::refuse(Fault::of(503).retry("200s")));
     let reply = ada.hears(&ada.new_room().await, "hello").await;
-    app.gemini.script(Rule::refuse(Fault::of(429).retry("401s")));
+    app.gemini.script(Rule::refuse(Fault::of(503).retry("401s")));
     app.clock.advance(Duration::from_secs(200));
     app.settle().await;
     let room = reply["chatroom_id"].as_str().expect("an id");
     let reply = ada.message(room, reply["id"].as_str().expect("an id")).await;
-    assert_eq!((fate(&reply), &reply["attempt"]), (("failed", "upstream_rate_limited"), &json!(2)));
+    assert_eq!((fate(&reply), &reply["attempt"]), (("failed", "upstream_unavailable"), &json!(2)));
 }
 
 #[tokio::test]
@@ -262,7 +264,7 @@ async fn one_reply_that_waits_holds_up_nobody_elses() {
     let app = TestApp::start().await;
     let (ada, room) = in_a_room(&app).await;
     let (bob, his) = in_a_room(&app).await;
-    app.gemini.script(Rule::refuse(Fault::of(429).retry("100s")).when("slow"));
+    app.gemini.script(Rule::refuse(Fault::of(503).retry("100s")).when("slow"));
     let waiting = ada.hears(&room, "slow").await;
     let behind = ada.hears(&room, "behind it").await;
     assert_eq!(fate(&behind), ("queued", ""), "the room keeps its order");
@@ -275,4 +277,81 @@ async fn one_reply_that_waits_holds_up_nobody_elses() {
     app.settle().await;
     let now = join_all(ids.iter().map(|id| ada.message(&room, id))).await;
     assert!(now.iter().all(|reply| reply["status"] == "complete"), "{now:?}");
+}
+
+#[tokio::test]
+async fn a_limit_that_one_reply_meets_holds_all_others_until_its_end() {
+    let app = TestApp::start().await;
+    let (ada, room) = in_a_room(&app).await;
+    app.gemini.script(Rule::refuse(Fault::of(429).retry("38s").message(SECRET)));
+    let mut waiting = vec![(ada.clone(), room.clone(), ada.hears(&room, "hello").await)];
+    for _ in 0..10 {
+        let (person, room) = in_a_room(&app).await;
+        let reply = person.hears(&room, "hello").await;
+        waiting.push((person, room, reply));
+    }
+    app.clock.advance(Duration::from_secs(37));
+    app.settle().await;
+    assert_eq!(app.questions().len(), 1, "nobody asks before its end");
+    for (person, room, reply) in &waiting {
+        let now = person.message(room, reply["id"].as_str().expect("an id")).await;
+        assert_eq!(&now, reply);
+        assert_waits(&app, &now, "upstream_rate_limited", 1_000);
+        assert_eq!(now["attempt"], 1, "nor is it claimed again and again");
+    }
+    assert_eq!(app.count("select cast(sum(faults) as bigint) from jobs").await, 1, "waiting is no fault");
+    app.clock.advance(Duration::from_secs(1));
+    app.settle().await;
+    for (person, room, reply) in &waiting {
+        let reply = person.message(room, reply["id"].as_str().expect("an id")).await;
+        assert_eq!((fate(&reply), &reply["attempt"], charged(&reply)), (("complete", ""), &json!(2), Some(true)));
+    }
+    assert_eq!(app.questions().len(), 12);
+}
+
+#[tokio::test]
+async fn those_who_waited_out_a_limit_come_in_over_seconds() {
+    let app = TestApp::start().await;
+    let (ada, room) = in_a_room(&app).await;
+    app.gemini.script(Rule::refuse(Fault::of(429).retry("38s")));
+    ada.hears(&room, "hello").await;
+    for _ in 0..4 {
+        app.sign_up().await.fill_rooms(10, |room| format!("from room {room}")).await;
+    }
+    app.settle().await;
+    assert_eq!(app.questions().len(), 1);
+    for (seconds, questions) in [(38, 1 + 32), (1, 1 + 41), (60, 1 + 41)] {
+        app.clock.advance(Duration::from_secs(seconds));
+        app.settle().await;
+        assert_eq!(app.questions().len(), questions);
+    }
+    assert_eq!(app.count("select max(attempt) from jobs").await, 2, "each waited once");
+}
+
+#[tokio::test]
+async fn a_limit_that_a_reply_cannot_wait_out_ends_it_unasked() {
+    let app = TestApp::with(|settings| settings.quota.basic_daily_prompts = 100).await;
+    let (ada, room) = in_a_room(&app).await;
+    app.gemini.script(Rule::refuse(Fault::of(503).retry("500s")));
+    let early = ada.hears(&room, "hello").await;
+    app.clock.advance(Duration::from_secs(400));
+    let ada = ada.at(&app);
+    app.gemini.script(Rule::refuse(Fault::of(429).retry("300s")));
+    let late = ada.hears(&ada.new_room().await, "hello").await;
+    app.clock.advance(Duration::from_secs(100));
+    app.settle().await;
+    let reply = ada.message(&room, early["id"].as_str().expect("an id")).await;
+    assert_eq!((fate(&reply), charged(&reply)), (("failed", "upstream_rate_limited"), Some(false)));
+    assert_eq!(app.questions().len(), 2);
+    app.clock.advance(Duration::from_secs(200));
+    app.settle().await;
+    let late = (late["chatroom_id"].as_str().expect("an id"), late["id"].as_str().expect("an id"));
+    assert_eq!(fate(&ada.message(late.0, late.1).await).0, "complete");
+
+    app.gemini.script(Rule::refuse(Fault::of(429).quota("PerDay")));
+    for _ in 0..2 {
+        let reply = ada.hears(&ada.new_room().await, "hello").await;
+        assert_eq!((fate(&reply), charged(&reply)), (("failed", "upstream_quota_exhausted"), Some(false)));
+    }
+    assert_eq!(app.questions().len(), 4, "a spent day is asked about once");
 }

@@ -115,7 +115,7 @@ async fn only_what_failed_can_be_retried() {
     let ada = app.sign_up().await;
     let room = ada.new_room().await;
     let good = ada.hears(&room, "hello").await;
-    app.gemini.script(Rule::refuse(Fault::of(429).retry("60s")));
+    app.gemini.script(Rule::refuse(Fault::of(503).retry("60s")));
     let waiting = ada.hears(&room, "hello").await;
     let question = ada.messages(&room).await[0].clone();
     let failed = failing(&ada, &ada.new_room().await).await;

@@ -71,7 +71,7 @@ async fn a_sweep_takes_all_that_is_over_in_small_batches_and_nothing_else() {
     app.settle().await;
     app.clock.advance(DAY);
     let ada = ada.at(&app);
-    app.gemini.script(Rule::refuse(Fault::of(429).retry("300s")));
+    app.gemini.script(Rule::refuse(Fault::of(503).retry("300s")));
     let waiting = ada.hears(&rooms[1], "waiting").await;
     say(&ada, &rooms[2], "recent").await;
     app.settle().await;
