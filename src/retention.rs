@@ -28,10 +28,12 @@ enum Kept {
     Sessions,
     Signups,
     Marks,
+    StripeEvents,
+    Checkouts,
 }
 
 impl Kept {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Jobs,
         Self::IdempotencyKeys,
         Self::PromptDays,
@@ -40,6 +42,8 @@ impl Kept {
         Self::Sessions,
         Self::Signups,
         Self::Marks,
+        Self::StripeEvents,
+        Self::Checkouts,
     ];
 
     const fn name(self) -> &'static str {
@@ -52,6 +56,8 @@ impl Kept {
             Self::Sessions => "sessions",
             Self::Signups => "signups",
             Self::Marks => "number_marks",
+            Self::StripeEvents => "stripe_events",
+            Self::Checkouts => "checkouts",
         }
     }
 
@@ -68,6 +74,8 @@ impl Kept {
             Self::Sessions => auth::sweep(app, Swept::Sessions, now, most).await,
             Self::Signups => auth::sweep(app, Swept::Signups, now, most).await,
             Self::Marks => auth::sweep(app, Swept::Marks, now, most).await,
+            Self::StripeEvents => billing::sweep_events(store, now.minus(kept.stripe_events), most).await,
+            Self::Checkouts => billing::sweep_checkouts(store, now.minus(kept.stripe_events), most).await,
         }
     }
 }

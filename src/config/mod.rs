@@ -19,6 +19,7 @@ mod secret;
 mod server;
 mod setting;
 mod strangers;
+mod stripe;
 mod throttles;
 mod worker;
 
@@ -33,9 +34,10 @@ pub use environment::{Environment, Place};
 pub use gemini::Gemini;
 pub use quota::Quota;
 pub use redis::Redis;
-pub use secret::{SecretError, keep_development_secret, take_passing_secret};
+pub use secret::{SecretError, keep_development_secret, random as random_secret, take_passing_secret};
 pub use server::{AppEnv, LogFormat, Proxies, Server};
 pub use setting::{Preset, Setting, Shown};
+pub use stripe::{Consequence, ReturnUrl, Stripe};
 pub use throttles::Throttles;
 pub use worker::{Retention, Worker};
 
@@ -51,6 +53,7 @@ pub struct Settings {
     pub throttles: Throttles,
     pub quota: Quota,
     pub gemini: Gemini,
+    pub stripe: Stripe,
     pub worker: Worker,
     pub retention: Retention,
 }
@@ -145,6 +148,7 @@ impl Settings {
             throttles: throttles::read(&mut reader),
             quota: quota::read(&mut reader),
             gemini: gemini::read(&mut reader),
+            stripe: stripe::read(&mut reader),
             worker: worker::read_worker(&mut reader),
             retention: worker::read_retention(&mut reader),
         };

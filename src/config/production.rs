@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 
 use super::reader::Reader;
 use super::sample::{is_sample, weakness};
-use super::{OtpDelivery, Settings, auth, gemini};
+use super::{OtpDelivery, Settings, auth, gemini, stripe};
 
 /// Adds a problem for each.
 pub(super) fn refuse_unsafe(reader: &mut Reader<'_>, settings: &Settings) {
@@ -48,6 +48,15 @@ fn refuse_secrets(reader: &mut Reader<'_>, settings: &Settings) {
         && is_sample(secret.expose_secret())
     {
         reader.problem(auth::SMS_WEBHOOK_SECRET.name, "is a sample's; production refuses it");
+    }
+    for secret in [&stripe::SECRET_KEY, &stripe::WEBHOOK_SECRET] {
+        if reader.holds_sample(secret) {
+            reader.problem(secret.name, "is a sample's; production refuses it");
+        }
+    }
+    if settings.stripe.is_configured() && settings.server.public_url.is_none() && settings.stripe.success_url.is_none()
+    {
+        reader.problem("PUBLIC_URL", "is missing: checkout has to lead back (or STRIPE_SUCCESS_URL says where)");
     }
     let key = gemini::API_KEY.name;
     let sample = settings.gemini.api_key.as_ref().is_some_and(|key| is_sample(key.expose_secret()));

@@ -9,11 +9,10 @@ use super::sample::is_sample;
 use super::{all_settings, database, redis};
 
 const QUEUE: &str = "not needed, the queue lives in the database";
-const BILLING: &str = "not used by this version, which has no billing yet";
 const SMS: &str = "not used by this version; codes go out by OTP_DELIVERY=webhook";
 
 /// Name, and why it is not read. A `*` at the end stands for any rest.
-const KNOWN: [(&str, &str); 27] = [
+const KNOWN: [(&str, &str); 19] = [
     ("CELERY_*", QUEUE),
     ("BULL_*", QUEUE),
     ("DEBUG", "not needed, APP_ENV says what is shown and allowed"),
@@ -23,17 +22,9 @@ const KNOWN: [(&str, &str); 27] = [
     ("DJANGO_*", "not needed, settings are read from the environment and .env"),
     ("ALGORITHM", "not needed, tokens are signed with HS256, or EdDSA by JWT_PRIVATE_KEY"),
     ("JWT_ALGORITHM", "not needed, tokens are signed with HS256, or EdDSA by JWT_PRIVATE_KEY"),
-    ("STRIPE_SECRET_KEY", BILLING),
-    ("STRIPE_WEBHOOK_SECRET", BILLING),
-    ("STRIPE_PRO_PRICE_ID", BILLING),
-    ("STRIPE_BASE_URL", BILLING),
-    ("STRIPE_SUCCESS_URL", BILLING),
-    ("STRIPE_CANCEL_URL", BILLING),
-    ("CHECKOUT_RETURN_URLS", BILLING),
     ("STRIPE_PUBLISHABLE_KEY", "not needed, checkout happens on Stripe's page"),
     ("STRIPE_BASIC_PRODUCT_ID", "not needed, Basic is free"),
     ("STRIPE_PRO_PRODUCT_ID", "not needed, the price says which product"),
-    ("STRIPE_*", BILLING),
     ("TWILIO_*", SMS),
     ("SMS_COUNTRIES", SMS),
     ("SMS_PRICES", SMS),
@@ -44,7 +35,7 @@ const KNOWN: [(&str, &str); 27] = [
 ];
 
 /// Secrets of later versions, whose samples production refuses today already.
-const LATER_SECRETS: [&str; 3] = ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "TWILIO_AUTH_TOKEN"];
+const LATER_SECRETS: [&str; 1] = ["TWILIO_AUTH_TOKEN"];
 
 /// Names every stranger once.
 pub(super) fn name_them(reader: &mut Reader<'_>, environment: &Environment) {
