@@ -146,7 +146,10 @@ impl Stripe {
         let base = running.base_url();
         let answer = json!({"listening": base, "price": facts["price"], "webhook_secret": facts["webhook_secret"]});
         out.answer(&answer, || {
-            format!("The Stripe sandbox listens on {base}\nIt sells {} and signs webhooks with {}", facts["price"], facts["webhook_secret"])
+            format!(
+                "The Stripe sandbox listens on {base}\nIt sells {} and signs webhooks with {}",
+                facts["price"], facts["webhook_secret"]
+            )
         })?;
         signals.next().await;
         stop.cancel();

@@ -114,11 +114,9 @@ async fn set_webhooks(State(sandbox): State<Arc<Sandbox>>, Json(body): Json<Valu
 }
 
 async fn deliver(State(sandbox): State<Arc<Sandbox>>, Path(id): Path<String>) -> Response {
-    if sandbox.with(|world| world.events.get(&id).is_none()) {
-        return missing("event");
-    }
+    let Some(event) = sandbox.with(|world| world.events.get(&id).cloned()) else { return missing("event") };
     let once = Webhooks { tries: 1, ..sandbox.delivery.ways() };
-    Json(json!({"statuses": delivery::deliver(&sandbox, &id, &once).await})).into_response()
+    Json(json!({"statuses": delivery::deliver(&sandbox, &event, &once).await})).into_response()
 }
 
 #[derive(Deserialize)]

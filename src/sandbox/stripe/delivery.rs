@@ -12,7 +12,7 @@ use super::Sandbox;
 use super::endpoints::Endpoint;
 use super::events::{self, Event};
 use super::signature;
-use super::world::{Object, World};
+use super::world::World;
 
 const MOST_ATTEMPTS: usize = 10_000;
 /// Stripe gives up after so long.
@@ -87,8 +87,8 @@ pub struct Attempt {
 pub(super) struct Delivery {
     http: reqwest::Client,
     ways: Mutex<Webhooks>,
-    /// Ids of events.
-    waiting: Mutex<VecDeque<String>>,
+    /// Kept here even when they are too old to be listed.
+    waiting: Mutex<VecDeque<Event>>,
     attempts: Mutex<VecDeque<Attempt>>,
     /// How many are on their way.
     open: watch::Sender<usize>,
@@ -129,7 +129,7 @@ impl Delivery {
         self.bell.send_modify(|count| *count += 1);
     }
 
-    pub(super) fn enqueue(&self, events: impl Iterator<Item = String>) {
+    pub(super) fn enqueue(&self, events: impl Iterator<Item = Event>) {
         if lock(&self.ways).mode == Mode::Drop {
             return;
         }
@@ -160,12 +160,12 @@ impl Delivery {
         }
     }
 
-    fn next(&self) -> Option<String> {
+    fn next(&self) -> Option<Event> {
         if lock(&self.ways).mode == Mode::Hold { None } else { lock(&self.waiting).pop_front() }
     }
 
     /// The next events, newest first when they are to be shuffled.
-    async fn batch(&self) -> Vec<String> {
+    async fn batch(&self) -> Vec<Event> {
         let mut bell = self.bell.subscribe();
         let mut batch = Vec::new();
         loop {
@@ -207,7 +207,7 @@ pub(super) async fn run(sandbox: Arc<Sandbox>) {
 
 /// Delivers one event to all who want it, each until it takes it or the tries are over. The last statuses, in the order
 /// of the endpoints.
-pub(super) async fn deliver(sandbox: &Sandbox, event: &str, ways: &Webhooks) -> Vec<Option<u16>> {
+pub(super) async fn deliver(sandbox: &Sandbox, event: &Event, ways: &Webhooks) -> Vec<Option<u16>> {
     let parcels = sandbox.with(|world| parcels(world, event));
     let tries = parcels.iter().map(|parcel| parcel.insist(sandbox, ways));
     join_all(tries).await
@@ -221,11 +221,10 @@ struct Parcel {
     body: serde_json::Value,
 }
 
-fn parcels(world: &mut World, id: &str) -> Vec<Parcel> {
-    let Some(event) = Event::shelf(world).get(id) else { return Vec::new() };
+fn parcels(world: &World, event: &Event) -> Vec<Parcel> {
     let wanting = world.endpoints.iter().filter(|endpoint| endpoint.wants(&event.kind));
     let parcels = wanting.map(|endpoint| Parcel {
-        event: id.to_owned(),
+        event: event.id.clone(),
         kind: event.kind.clone(),
         endpoint: endpoint.clone(),
         body: events::body_for(world, event, endpoint),

@@ -1,5 +1,7 @@
 //! What is told of every change. Events last thirty days.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::endpoints::Endpoint;
@@ -16,7 +18,7 @@ pub(super) struct Event {
     pub(super) created: i64,
     pub(super) kind: String,
     /// In the pinned version's shape.
-    body: Value,
+    body: Arc<Value>,
     /// To so many endpoints it was not delivered yet.
     pub(super) pending: usize,
 }
@@ -43,11 +45,11 @@ impl Event {
             "request": {"id": request, "idempotency_key": key.flatten()},
             "type": kind,
         });
-        Self { id, created: world.now, kind: kind.to_owned(), body, pending }
+        Self { id, created: world.now, kind: kind.to_owned(), body: Arc::new(body), pending }
     }
 
     fn show(&self) -> Value {
-        let mut body = self.body.clone();
+        let mut body = (*self.body).clone();
         body["pending_webhooks"] = self.pending.into();
         body
     }

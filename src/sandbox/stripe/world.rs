@@ -60,7 +60,7 @@ pub(super) struct World {
     /// The request that is being executed, and its idempotency key: events name both.
     pub(super) cause: Option<(String, Option<String>)>,
     /// Events that nobody has begun to deliver.
-    pub(super) outbox: Vec<String>,
+    pub(super) outbox: Vec<Event>,
 }
 
 /// A kind of object that calls name by its id and events tell of.
@@ -173,7 +173,7 @@ impl World {
 
     fn tell(&mut self, kind: &str, object: Value, previous: Option<Value>) {
         let event = Event::new(self, kind, object, previous);
-        self.outbox.push(event.id.clone());
+        self.outbox.push(event.clone());
         self.events.add(event);
         while self.events.len() > self.habits.most_events {
             self.events.drop_oldest();
