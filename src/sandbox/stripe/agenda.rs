@@ -1,6 +1,7 @@
 //! What falls due, in its order, while time goes on.
 
 use super::checkout::{self, Session};
+use super::customers::{Card, Customer};
 use super::invoice;
 use super::subscription::{Status, Subscription};
 use super::world::World;
@@ -121,10 +122,12 @@ impl World {
     fn arrives(&mut self, id: &str) {
         let Some(session) = self.sessions.get(id) else { return };
         let (Some(succeeds), Some(invoice)) = (session.arriving, session.invoice.clone()) else { return };
+        let customer = session.customer.clone().unwrap_or_default();
         let is_open = self.invoices.get(&invoice).is_some_and(|invoice| invoice.status == invoice::Status::Open);
         self.set::<Session>(id, |session| session.arriving = None);
         if succeeds && is_open {
             self.settle(&invoice);
+            self.set::<Customer>(&customer, |customer| customer.card = Card::Good);
             self.set::<Session>(id, |session| session.payment = checkout::Payment::Paid);
             self.announce::<Session>(id, "checkout.session.async_payment_succeeded");
         } else {

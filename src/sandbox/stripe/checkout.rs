@@ -35,7 +35,7 @@ pub(super) struct Session {
     pub(super) price: Price,
     pub(super) quantity: i64,
     pub(super) subscription_metadata: Map<String, Value>,
-    pub(super) trial_days: Option<i64>,
+    pub(super) trial_days: i64,
     pub(super) without_card: String,
     /// No card is asked for when nothing is due today.
     pub(super) is_card_optional: bool,
@@ -76,8 +76,8 @@ impl Session {
     }
 
     /// What is to be paid on the day.
-    pub(super) fn due_today(&self, world: &World) -> i64 {
-        if self.trial_days.unwrap_or(world.habits.trial_days) > 0 { 0 } else { self.amount() }
+    pub(super) fn due_today(&self) -> i64 {
+        if self.trial_days > 0 { 0 } else { self.amount() }
     }
 
     /// Where the browser goes after success.
@@ -91,8 +91,7 @@ impl Session {
             Payment::Paid => "paid",
             Payment::NotRequired => "no_payment_required",
         };
-        let is_free = self.payment == Payment::NotRequired || self.trial_days.is_some_and(|days| days > 0);
-        let total = if is_free { 0 } else { self.amount() };
+        let total = self.due_today();
         let is_complete = self.status == Status::Complete;
         shape::complete(
             &shape::CHECKOUT_SESSION,
@@ -260,7 +259,7 @@ fn read(world: &World, form: &Form<'_>) -> Result<Session, Refusal> {
             .filter(|quantity| *quantity > 0)
             .ok_or_else(|| Fault::missing(&line.name("quantity")))?,
         subscription_metadata: Map::new(),
-        trial_days: None,
+        trial_days: world.habits.trial_days,
         without_card: "create_invoice".to_owned(),
         is_card_optional: form.text("payment_method_collection")?.as_deref() == Some("if_required"),
         subscription: None,
@@ -272,7 +271,7 @@ fn read(world: &World, form: &Form<'_>) -> Result<Session, Refusal> {
     form.metadata(&mut session.metadata)?;
     if let Some(data) = form.below("subscription_data", SUBSCRIPTION)? {
         data.metadata(&mut session.subscription_metadata)?;
-        session.trial_days = data.integer("trial_period_days")?;
+        session.trial_days = data.integer("trial_period_days")?.unwrap_or(session.trial_days);
         if let Some(word) = without_card(&data)? {
             session.without_card = word;
         }

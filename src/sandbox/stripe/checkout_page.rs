@@ -35,19 +35,18 @@ async fn act(State(sandbox): State<Arc<Sandbox>>, Path(id): Path<String>, Form(c
 }
 
 fn page(sandbox: &Sandbox, id: &str, message: Option<&str>) -> Response {
-    let found = sandbox.with(|world| world.sessions.get(id).map(|session| (session.clone(), session.due_today(world))));
-    let Some((session, due)) = found else {
+    let Some(session) = sandbox.with(|world| world.sessions.get(id).cloned()) else {
         let body = "<div class=\"card\"><h2>There is no such checkout session.</h2></div>";
         return html::page(StatusCode::NOT_FOUND, "Checkout", body);
     };
-    let body = format!("{}{}{}", header(&session, due), html::note(message), choices(&session));
+    let body = format!("{}{}{}", header(&session), html::note(message), choices(&session));
     html::page(StatusCode::OK, "Checkout", &body)
 }
 
-fn header(session: &Session, due: i64) -> String {
+fn header(session: &Session) -> String {
     let price = &session.price;
     let each = html::money(session.amount(), &price.currency);
-    let today = html::money(due, &price.currency);
+    let today = html::money(session.due_today(), &price.currency);
     format!(
         "<div class=\"card\"><h1>Subscribe to {}</h1><div class=\"price\">{each}</div>\
          <div class=\"soft\">per {} · due today: {today}</div></div>",

@@ -49,7 +49,6 @@ impl World {
             voided_at: None,
             uncollectible_at: None,
             intent: None,
-            page: format!("{}/i/{id}", self.habits.base_url),
         };
         let invoice = invoice.addressed_to(customer);
         let (subscription, at) = (invoice.subscription.clone(), invoice.finalizes_at);
@@ -65,12 +64,9 @@ impl World {
     pub(super) fn finalize(&mut self, id: &str) {
         let now = self.now;
         let Some(invoice) = self.invoices.get(id).filter(|invoice| invoice.status == Status::Draft) else { return };
-        let of_customer = |it: &&Invoice| it.customer == invoice.customer && it.number.is_some();
-        let number = format!(
-            "{}-{:04}",
-            invoice_prefix(&invoice.customer),
-            self.invoices.iter().filter(of_customer).count() + 1
-        );
+        let customer = invoice.customer.clone();
+        let count = self.customers.get(&customer).map_or(0, |customer| customer.invoices) + 1;
+        let number = format!("{}-{count:04}", invoice_prefix(&customer));
         let intent = (invoice.amount > 0).then(|| Intent {
             id: ids::fresh("pi_"),
             created: now,
@@ -83,6 +79,7 @@ impl World {
             canceled_at: None,
         });
         let (is_free, intent_id) = (intent.is_none(), intent.as_ref().map(|intent| intent.id.clone()));
+        self.set::<Customer>(&customer, |customer| customer.invoices = count);
         if let Some(intent) = intent {
             self.add(intent, "payment_intent.created");
         }

@@ -22,6 +22,8 @@ pub(super) struct Customer {
     pub(super) card: Card,
     /// A payment was missed, and not made good since.
     pub(super) is_delinquent: bool,
+    /// How many invoices were numbered.
+    pub(super) invoices: u32,
     pub(super) is_deleted: bool,
 }
 
@@ -76,6 +78,7 @@ impl Customer {
             metadata: Map::new(),
             card: Card::None,
             is_delinquent: false,
+            invoices: 0,
             is_deleted: false,
         }
     }
@@ -125,6 +128,7 @@ impl Customer {
                 },
                 "metadata": self.metadata,
                 "name": self.name,
+                "next_invoice_sequence": self.invoices + 1,
                 "phone": self.phone,
             }),
         )

@@ -39,8 +39,6 @@ pub(super) struct Invoice {
     pub(super) voided_at: Option<i64>,
     pub(super) uncollectible_at: Option<i64>,
     pub(super) intent: Option<String>,
-    /// Of its page, without the host.
-    pub(super) page: String,
 }
 
 object!(Invoice, "invoice", invoices);
@@ -90,7 +88,6 @@ impl Invoice {
                 "customer_phone": self.phone,
                 "effective_at": self.finalized_at,
                 "ending_balance": self.finalized_at.map(|_| 0),
-                "hosted_invoice_url": self.finalized_at.map(|_| self.page.as_str()),
                 "lines": list::whole(&format!("/v1/invoices/{}/lines", self.id), vec![self.line()]),
                 "next_payment_attempt": self.next_attempt,
                 "number": self.number,

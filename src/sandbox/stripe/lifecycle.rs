@@ -25,8 +25,8 @@ pub(super) struct Begun {
     pub(super) price: Price,
     pub(super) quantity: i64,
     pub(super) metadata: Map<String, Value>,
-    /// None: the account's habit.
-    pub(super) trial_days: Option<i64>,
+    /// 0 for none.
+    pub(super) trial_days: i64,
     pub(super) without_card: String,
 }
 
@@ -34,8 +34,7 @@ impl World {
     /// Makes a subscription and its first invoice, open but not paid; a trial's is paid, being nothing.
     pub(super) fn begin(&mut self, begun: Begun) -> String {
         let now = self.now;
-        let days = begun.trial_days.unwrap_or(self.habits.trial_days);
-        let trial = (days > 0).then(|| Trial { start: now, end: now + days * DAY });
+        let trial = (begun.trial_days > 0).then(|| Trial { start: now, end: now + begun.trial_days * DAY });
         let anchor = trial.map_or(now, |trial| trial.end);
         let method = self.customers.get(&begun.customer).and_then(Customer::method);
         let id = ids::fresh("sub_");

@@ -69,9 +69,10 @@ impl World {
     /// `delayed` says whether a slow payment will come; None pays at once.
     fn complete(&mut self, session: &Session, delayed: Option<bool>) -> Outcome {
         let customer = self.customer_of(session);
-        let is_free = session.due_today(self) == 0;
+        let is_free = session.due_today() == 0;
         let wants_card = !(is_free && session.is_card_optional);
-        if wants_card && delayed.is_none() {
+        // A debit is a way to pay again once it has come.
+        if wants_card && (delayed.is_none() || is_free) {
             self.set::<Customer>(&customer, |customer| customer.card = Card::Good);
         }
         let subscription = self.begin(Begun {

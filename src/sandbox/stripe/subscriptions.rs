@@ -80,13 +80,13 @@ pub(super) fn create(world: &mut World, asked: &Value) -> Result<Value, Refusal>
     let begun = Begun {
         price: catalog::of_line(world, item)?,
         quantity: item.integer("quantity")?.unwrap_or(1).max(1),
-        trial_days: form.integer("trial_period_days")?,
+        trial_days: form.integer("trial_period_days")?.unwrap_or(world.habits.trial_days),
         without_card: checkout::without_card(&form)?.unwrap_or_else(|| "create_invoice".to_owned()),
         customer,
         metadata,
     };
     let card = customers::living(world, &begun.customer, "customer")?.card;
-    let is_free = begun.trial_days.unwrap_or(world.habits.trial_days) > 0;
+    let is_free = begun.trial_days > 0;
     let behavior = behavior.as_deref().unwrap_or("allow_incomplete");
     if !is_free && card == Card::None && behavior != "default_incomplete" {
         return Err(Fault::conflict(

@@ -153,7 +153,9 @@ impl World {
         let after = object.view();
         let previous = difference(&before, &after);
         if !previous.is_empty() {
-            self.tell(event, after, Some(previous.into()));
+            // https://docs.stripe.com/api/events/object: only what is called an update says what it was before.
+            let shows_before = event.ends_with(".updated") || event == "charge.refunded";
+            self.tell(event, after, shows_before.then(|| previous.into()));
         }
     }
 
