@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::out::Out;
 use super::signals::Signals;
-use crate::sandbox::gemini;
+use crate::sandbox::{gemini, stripe};
 
 /// Run a stand-in for a service outside, for tests of other programs
 #[derive(Debug, Args)]
@@ -24,6 +24,7 @@ pub(super) struct Sandbox {
 #[derive(Debug, Subcommand)]
 enum Which {
     Gemini(Gemini),
+    Stripe(Stripe),
 }
 
 /// Stand in for Gemini's API: point an SDK at it, or `GEMINI_BASE_URL`
@@ -46,10 +47,52 @@ struct Gemini {
     no_key: bool,
 }
 
+/// Stand in for Stripe's API: customers, checkout, subscriptions, signed webhooks, and a clock that can be moved
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  gemini-backend sandbox stripe --bind 127.0.0.1:9001 --webhook http://127.0.0.1:8080/webhook/stripe --webhook-secret whsec_sandbox"
+)]
+struct Stripe {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    bind: SocketAddr,
+    /// Send all events there, over plain HTTP
+    #[arg(long, value_name = "URL")]
+    webhook: Vec<String>,
+    /// What webhooks are signed with
+    #[arg(long, value_name = "SECRET", default_value = "whsec_sandbox")]
+    webhook_secret: String,
+    /// The one price that is sold
+    #[arg(long, value_name = "ID", default_value = stripe::PRICE)]
+    price: String,
+    /// What it costs, in the currency's smallest unit
+    #[arg(long, value_name = "N", default_value_t = 49_900)]
+    amount: i64,
+    /// Its currency
+    #[arg(long, value_name = "CODE", default_value = "inr")]
+    currency: String,
+    /// How long subscriptions are tried for nothing
+    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    trial_days: u32,
+    /// Leave a subscription unpaid, instead of cancelling it, when the last try at a payment failed
+    #[arg(long)]
+    unpaid: bool,
+    /// How browsers reach its pages, if not by the address it listens on
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// The account's API version; one before 2025-03-31 means the older shapes
+    #[arg(long, value_name = "VERSION")]
+    api_version: Option<String>,
+    /// Write each request as a line of JSON to this file
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+}
+
 impl Sandbox {
     pub(super) async fn run(self, out: Out) -> super::Result {
         match self.which {
             Which::Gemini(gemini) => gemini.run(out).await,
+            Which::Stripe(stripe) => stripe.run(out).await,
         }
     }
 }
@@ -69,6 +112,45 @@ impl Gemini {
             .with_context(|| format!("cannot listen on {}", self.bind))?;
         let base = running.base_url();
         out.answer(&json!({"listening": base}), || format!("The Gemini sandbox listens on {base}"))?;
+        signals.next().await;
+        stop.cancel();
+        running.stopped().await;
+        Ok(())
+    }
+}
+
+impl Stripe {
+    async fn run(self, out: Out) -> super::Result {
+        let price = stripe::Price {
+            id: self.price,
+            amount: self.amount,
+            currency: self.currency.to_lowercase(),
+            ..stripe::Price::default()
+        };
+        let facts = json!({"price": price.id, "webhook_secret": self.webhook_secret});
+        let usual = stripe::Options::default();
+        let options = stripe::Options {
+            webhooks: self.webhook.into_iter().map(|url| (url, self.webhook_secret.clone())).collect(),
+            prices: vec![price],
+            trial_days: self.trial_days,
+            ending: if self.unpaid { stripe::Ending::Unpaid } else { stripe::Ending::Cancel },
+            public_url: self.public_url,
+            api_version: self.api_version.unwrap_or(usual.api_version),
+            journal_file: self.journal,
+            ..stripe::Options::default()
+        };
+        let (mut signals, stop) = (Signals::listen()?, CancellationToken::new());
+        let running = stripe::start(self.bind, options, stop.clone())
+            .await
+            .with_context(|| format!("cannot listen on {}", self.bind))?;
+        let base = running.base_url();
+        let answer = json!({"listening": base, "price": facts["price"], "webhook_secret": facts["webhook_secret"]});
+        out.answer(&answer, || {
+            format!(
+                "The Stripe sandbox listens on {base}\nIt sells {} and signs webhooks with {}",
+                facts["price"], facts["webhook_secret"]
+            )
+        })?;
         signals.next().await;
         stop.cancel();
         running.stopped().await;
