@@ -74,6 +74,8 @@ create table stripe_events (
     object text,
     customer text,
     charge text,
+    -- The newest look at its customer that had begun when it came: one that began later has seen what it tells.
+    look bigint,
     -- webhook, sync
     source text not null,
     -- waiting, applied, ignored, other_mode, unknown_customer
@@ -97,11 +99,12 @@ create index charges_taken_back_by_user on charges_taken_back (user_id);
 
 -- Every change, and what caused it.
 create table billing_history (
-    id uuid primary key,
     user_id uuid not null,
+    -- The person's order, taken under their lock.
+    seq bigint not null,
     at timestamptz not null,
     what text not null,
-    -- event, sync, checkout, cancel, resume, operator, time, duplicate, refund, dispute; and which.
+    -- event, sync, checkout, cancel, resume, end, operator, time; and which.
     cause text not null,
     cause_id text,
     subscription text,
@@ -110,10 +113,9 @@ create table billing_history (
     current_period_end timestamptz,
     cancels boolean,
     amount bigint,
-    currency text
+    currency text,
+    primary key (user_id, seq)
 );
-
-create index billing_history_by_user on billing_history (user_id, id);
 
 -- How far Stripe's events were read.
 create table billing_sync (

@@ -63,8 +63,6 @@ ids! {
     MarkId
     /// An attempt at a checkout.
     CheckoutId
-    /// A line of what changed a plan.
-    HistoryId
     /// A request whose client gave it no id.
     RequestId
 }

@@ -1,10 +1,10 @@
 //! What a person does with a subscription: end it at its period's end, take that back, manage it at Stripe.
 
+use super::Cause;
 use super::look::{LookError, look};
 use super::sql;
 use super::standing::Known;
 use super::work::{self, NotConfigured};
-use super::Cause;
 use crate::app::App;
 use crate::ids::{RequestId, UserId};
 

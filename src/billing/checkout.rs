@@ -106,9 +106,7 @@ pub async fn subscribe(
 }
 
 fn fits(checkout: &Checkout, price: &str, leading: &Leading) -> bool {
-    checkout.price == price
-        && checkout.success_url == leading.success_url
-        && checkout.cancel_url == leading.cancel_url
+    checkout.price == price && checkout.success_url == leading.success_url && checkout.cancel_url == leading.cancel_url
 }
 
 enum Begun {
@@ -227,12 +225,7 @@ pub(super) async fn customer(app: &App, stripe: &Client, user: UserId) -> Result
 }
 
 /// Remembers what the request's key made.
-async fn keep(
-    app: &App,
-    user: UserId,
-    checkout: Checkout,
-    request: Option<&Request>,
-) -> Result<Open, SubscribeError> {
+async fn keep(app: &App, user: UserId, checkout: Checkout, request: Option<&Request>) -> Result<Open, SubscribeError> {
     let now = app.clock.now();
     let earlier = crate::transaction!(app.store, |tx| {
         jobs::lock(tx, user).await?.ok_or(SubscribeError::NoSuchUser)?;

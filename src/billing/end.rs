@@ -33,13 +33,7 @@ enum Done {
     Written(Result<(), EndError>),
 }
 
-async fn end(
-    app: &App,
-    claim: &Claim,
-    user: UserId,
-    subscription: &str,
-    is_surplus: bool,
-) -> Result<Done, Undone> {
+async fn end(app: &App, claim: &Claim, user: UserId, subscription: &str, is_surplus: bool) -> Result<Done, Undone> {
     let stripe = work::stripe(app)?;
     let Some(sub) = sql::subscription(&mut app.store.read().await?, subscription).await? else {
         return Ok(Done::Ended);
@@ -111,12 +105,7 @@ pub async fn forget(tx: &mut Tx, user: UserId, now: crate::clock::Moment) -> sto
 }
 
 /// The job that takes a person who is gone off Stripe: open checkouts end, then the customer with every subscription.
-pub async fn close_customer(
-    app: &App,
-    claim: &Claim,
-    customer: &str,
-    checkouts: &[String],
-) -> Result<(), EndError> {
+pub async fn close_customer(app: &App, claim: &Claim, customer: &str, checkouts: &[String]) -> Result<(), EndError> {
     match close(app, customer, checkouts).await {
         Ok(()) => work::done(app, claim).await,
         Err(why) => work::put_off(app, claim, &why).await,

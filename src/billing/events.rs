@@ -3,7 +3,7 @@
 //! An event only says *look*: what is true is fetched. So the order they come in, and how often, changes nothing.
 
 use super::look::{Looked, look};
-use super::sql::{self, KeptEvent, Outcome, Source};
+use super::sql::{self, KeptEvent, Outcome, Source, Stage};
 use super::work::{self, Undone};
 use super::{Cause, fulfil, taken_back};
 use crate::app::App;
@@ -61,10 +61,9 @@ pub async fn take_in(app: &App, stripe: &Client, event: &Event, source: Source) 
 pub async fn replay(app: &App, id: &str) -> store::Result<bool> {
     let now = app.clock.now();
     let found = crate::transaction!(app.store, |tx| {
-        if sql::event(tx, id).await?.is_none() {
+        if !sql::begin_event_anew(tx, id).await? {
             return Ok(false);
         }
-        sql::set_outcome(tx, id, Outcome::Waiting).await?;
         jobs::enqueue_house(tx, &Job::StripeEvent { id: id.to_owned() }, now).await?;
         Ok::<_, store::Error>(true)
     })?;
@@ -107,15 +106,27 @@ async fn act(app: &App, id: &str) -> Result<Outcome, Undone> {
     if let Some(charge) = charge_of(&event) {
         return Ok(outcome(taken_back::look_at_charge(app, stripe, charge, &cause).await?));
     }
-    if let Some(session) = event.object.as_deref().filter(|_| event.kind.starts_with("checkout.session.")) {
-        fulfil::see_session(app, stripe, session, &cause).await?;
+    if let Some(session) = event.object.as_deref().filter(|_| event.kind.starts_with("checkout.session."))
+        && fulfil::see_session(app, stripe, session, &cause).await? == Some(Stage::Complete)
+    {
+        return Ok(Outcome::Applied);
     }
     let Some(customer) = &event.customer else { return Ok(Outcome::UnknownCustomer) };
+    if was_seen(app, &event, customer).await? {
+        return Ok(Outcome::Applied);
+    }
     let looked = look(app, stripe, customer, &cause).await?;
     if event.kind == "customer.deleted" && !stripe.has_customer(customer).await? {
         crate::transaction!(app.store, |tx| { sql::part_from_customer(tx, customer).await })?;
     }
     Ok(outcome(looked))
+}
+
+/// Whether a look that began after the event had come was written: news comes in swarms, and one look sees all of it.
+async fn was_seen(app: &App, event: &KeptEvent, customer: &str) -> store::Result<bool> {
+    let Some(begun) = event.look.filter(|_| event.kind != "customer.deleted") else { return Ok(false) };
+    let account = sql::account_of(&mut app.store.read().await?, customer).await?;
+    Ok(account.is_some_and(|account| account.applied_seq > begun))
 }
 
 /// The charge that an event is about, if it is about one.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::Cause;
 use super::look::{LookError, look};
 use super::sql::{self, Checkout, Stage};
 use super::work::{self, NotConfigured, Undone};
-use super::Cause;
 use crate::app::App;
 use crate::clock::Moment;
 use crate::ids::CheckoutId;

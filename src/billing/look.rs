@@ -109,7 +109,8 @@ async fn write(tx: &mut Tx, user: UserId, customer: &str, fetched: &[Known]) -> 
             happened.extend(difference(known, sub).map(|what| line(what, sub)));
         }
     }
-    for gone in before.iter().filter(|known| known.customer == customer && fetched.iter().all(|sub| sub.id != known.id)) {
+    for gone in before.iter().filter(|known| known.customer == customer && fetched.iter().all(|sub| sub.id != known.id))
+    {
         sql::delete_subscription(tx, &gone.id).await?;
         happened.push(line(What::SubscriptionEnded, gone));
     }

@@ -70,17 +70,22 @@ impl Known {
     }
 }
 
-/// The subscription that counts: of those that are Pro the best, else the newest. None without any.
-pub(super) fn counting(subs: &[Known], grace: Duration, now: Moment) -> Option<&Known> {
-    let pro = subs.iter().filter(|sub| sub.is_pro(grace, now)).min_by(|a, b| a.rank().cmp(&b.rank()));
-    pro.or_else(|| subs.iter().max_by_key(|sub| (!sub.is_over(), sub.created_at)))
+/// The best of those that are Pro.
+fn best<'k>(subs: impl Iterator<Item = &'k Known>, grace: Duration, now: Moment) -> Option<&'k Known> {
+    subs.filter(|sub| sub.is_pro(grace, now)).min_by(|a, b| a.rank().cmp(&b.rank()))
 }
 
-/// Those that somebody pays for beside the one that counts. What was not made by our checkout is left alone: it may be for
-/// something else.
+/// The subscription that counts: of those that are Pro the best, else the newest. None without any.
+pub(super) fn counting(subs: &[Known], grace: Duration, now: Moment) -> Option<&Known> {
+    best(subs.iter(), grace, now).or_else(|| subs.iter().max_by_key(|sub| (!sub.is_over(), sub.created_at)))
+}
+
+/// Those of our checkout's that somebody pays for beside the best of them. What our checkout did not make is no reason and
+/// left alone: it may be for something else.
 pub(super) fn surplus(subs: &[Known], grace: Duration, now: Moment) -> impl Iterator<Item = &Known> {
-    let counts = counting(subs, grace, now);
-    subs.iter().filter(move |sub| sub.is_ours && sub.is_pro(grace, now) && counts.is_some_and(|best| best.id != sub.id))
+    let ours = || subs.iter().filter(|sub| sub.is_ours);
+    let kept = best(ours(), grace, now);
+    ours().filter(move |sub| sub.is_pro(grace, now) && kept.is_some_and(|kept| kept.id != sub.id))
 }
 
 #[cfg(test)]
@@ -132,8 +137,9 @@ mod tests {
         assert_eq!(counting(&subs, GRACE, NOW).map(|sub| sub.id.as_str()), Some("first"));
         let left: Vec<&str> = surplus(&subs, GRACE, NOW).map(|sub| sub.id.as_str()).collect();
         assert_eq!(left, ["overdue", "second"]);
-        subs[3].is_ours = false;
-        assert_eq!(surplus(&subs, GRACE, NOW).count(), 1);
+        subs[2].is_ours = false;
+        let left: Vec<&str> = surplus(&subs, GRACE, NOW).map(|sub| sub.id.as_str()).collect();
+        assert_eq!(left, ["overdue"], "another's is neither ended nor a reason to end ours");
         assert_eq!(counting(&subs[..1], GRACE, NOW).map(|sub| sub.id.as_str()), Some("ended"));
         assert!(counting(&[], GRACE, NOW).is_none());
     }

@@ -1,10 +1,10 @@
 //! How somebody stands: the subscription that counts, and what has changed it.
 
-use super::standing::counting;
 use super::sql::{self, Line};
+use super::standing::counting;
 use crate::app::App;
 use crate::clock::Moment;
-use crate::ids::{HistoryId, UserId};
+use crate::ids::UserId;
 use crate::store::Result;
 
 /// The subscription that counts, in Stripe's words.
@@ -30,6 +30,6 @@ pub async fn status(app: &App, user: UserId) -> Result<Status> {
 }
 
 /// What changed a person's plan or subscription, newest first, before one of the lines; at most `most`.
-pub async fn history(app: &App, user: UserId, before: HistoryId, most: i64) -> Result<Vec<Line>> {
+pub async fn history(app: &App, user: UserId, before: i64, most: i64) -> Result<Vec<Line>> {
     sql::lines(&mut app.store.read().await?, user, before, most).await
 }

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::events::take_in;
 use super::look::{LookError, Looked, forget_customer, look};
-use super::standing::Known;
 use super::sql::{self, Source};
+use super::standing::Known;
 use super::work::{self, Undone};
 use super::{Cause, taken_back};
 use crate::app::App;

@@ -89,7 +89,9 @@ impl Sync {
             if report.charges > 0 {
                 lines.push(format!("{} payments looked at for refunds and disputes", report.charges));
             }
-            lines.extend(report.unmatched.iter().map(|sub| format!("{sub} is somebody's whose customer is another one")));
+            lines.extend(
+                report.unmatched.iter().map(|sub| format!("{sub} is somebody's whose customer is another one")),
+            );
             lines.extend(report.unknown.iter().map(|customer| format!("{customer} is not known to Stripe")));
             lines.join("\n")
         })

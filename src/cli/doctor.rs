@@ -134,7 +134,11 @@ async fn stripe(settings: &Settings) -> Finding {
     let client = match stripe::Client::new(&settings.stripe) {
         Ok(Some(client)) => client,
         Ok(None) if is_production => {
-            return found(what, Verdict::Note, "nothing is sold: billing_not_configured until STRIPE_SECRET_KEY is set");
+            return found(
+                what,
+                Verdict::Note,
+                "nothing is sold: billing_not_configured until STRIPE_SECRET_KEY is set",
+            );
         }
         Ok(None) => return found(what, Verdict::Note, "the built-in sandbox sells until STRIPE_SECRET_KEY is set"),
         Err(fault) => return found(what, Verdict::Wrong, fault),

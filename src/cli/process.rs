@@ -134,11 +134,7 @@ async fn begin_sandbox(settings: &mut Settings, end: &CancellationToken) -> supe
 }
 
 /// Sells in Stripe's stead, in development, when there is neither a key nor another server.
-async fn begin_shop(
-    settings: &mut Settings,
-    base: &str,
-    end: &CancellationToken,
-) -> super::Result<Option<String>> {
+async fn begin_shop(settings: &mut Settings, base: &str, end: &CancellationToken) -> super::Result<Option<String>> {
     if settings.server.env == AppEnv::Production || settings.stripe.is_configured() {
         return Ok(None);
     }

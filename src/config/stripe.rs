@@ -166,7 +166,8 @@ fn address(value: &str) -> Parsed<String> {
 /// Neither relative nor one that a browser would execute.
 fn is_lawful(url: &Url) -> bool {
     let is_web = matches!(url.scheme(), "http" | "https");
-    let is_app = url.as_str().contains("://") && !matches!(url.scheme(), "javascript" | "data" | "file" | "blob" | "ws" | "wss" | "ftp");
+    let is_app = url.as_str().contains("://")
+        && !matches!(url.scheme(), "javascript" | "data" | "file" | "blob" | "ws" | "wss" | "ftp");
     let has_no_login = url.username().is_empty() && url.password().is_none();
     has_no_login && if is_web { url.has_host() } else { is_app }
 }

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::json_flaw::{Flaw, first_flaw};
 use super::body::read_body;
+use super::json_flaw::{Flaw, first_flaw};
 use super::{ApiError, Code, FieldError};
 
 /// The largest body that is read.

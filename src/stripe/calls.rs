@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::client::Ask;
 use super::form::Form;
-use super::object::{id, moment};
 use super::object::{Dispute, Page};
+use super::object::{id, moment};
 use super::{Charge, Checkout, Client, Error, Event, Price, Subscription};
 use crate::clock::Moment;
 
@@ -134,7 +134,8 @@ impl Client {
         }
         let form = Form::default().with("invoice", invoice).with("status", "paid");
         let payments = self.call(&["invoice_payments"], &Ask::Get, &form).await?;
-        let first = payments["data"].as_array().and_then(|list| list.first()).map_or(&Value::Null, |one| &one["payment"]);
+        let first =
+            payments["data"].as_array().and_then(|list| list.first()).map_or(&Value::Null, |one| &one["payment"]);
         Ok(id(&first["payment_intent"]).map(Payment::Intent).or_else(|| id(&first["charge"]).map(Payment::Charge)))
     }
 
@@ -163,13 +164,25 @@ impl Client {
         let form = Form::default().with("created[gte]", since.seconds().to_string()).with("limit", PAGE);
         let mut charges = Vec::new();
         let refund = |object: &Value| Some((id(&object["id"])?, id(&object["charge"])));
-        self.each_page(&["refunds"], &form, refund, |(id, _)| id, |page| {
-            charges.extend(page.into_iter().filter_map(|(_, charge)| charge));
-        })
+        self.each_page(
+            &["refunds"],
+            &form,
+            refund,
+            |(id, _)| id,
+            |page| {
+                charges.extend(page.into_iter().filter_map(|(_, charge)| charge));
+            },
+        )
         .await?;
-        self.each_page(&["disputes"], &form, Dispute::of, |dispute| &dispute.id, |page| {
-            charges.extend(page.into_iter().filter_map(|dispute| dispute.charge));
-        })
+        self.each_page(
+            &["disputes"],
+            &form,
+            Dispute::of,
+            |dispute| &dispute.id,
+            |page| {
+                charges.extend(page.into_iter().filter_map(|dispute| dispute.charge));
+            },
+        )
         .await?;
         charges.sort_unstable();
         charges.dedup();

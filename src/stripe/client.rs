@@ -141,8 +141,7 @@ impl fmt::Debug for Client {
 }
 
 fn headers(key: &SecretString) -> Result<HeaderMap, Unusable> {
-    let mut bearer =
-        HeaderValue::from_str(&format!("Bearer {}", key.expose_secret())).map_err(|_| Unusable::Key)?;
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret())).map_err(|_| Unusable::Key)?;
     bearer.set_sensitive(true);
     Ok(HeaderMap::from_iter([
         (AUTHORIZATION, bearer),

@@ -202,7 +202,6 @@ pub(super) fn moment(value: &Value) -> Option<Moment> {
     (Moment::from_millis(0)..=Moment::LAST).contains(&at).then_some(at)
 }
 
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -220,7 +219,10 @@ mod tests {
             "items": {"data": [{"price": {"id": "price_1", "unit_amount": 900, "currency": "inr"}}]}});
         let read = Subscription::of(&new).expect("a subscription");
         assert_eq!(read.current_period_end, Some(Moment::from_millis(20_000)));
-        assert_eq!((read.price.as_deref(), read.amount, read.currency.as_deref()), (Some("price_1"), Some(900), Some("inr")));
+        assert_eq!(
+            (read.price.as_deref(), read.amount, read.currency.as_deref()),
+            (Some("price_1"), Some(900), Some("inr"))
+        );
         assert_eq!(Subscription::of(&old), Some(read));
     }
 

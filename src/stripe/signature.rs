@@ -43,8 +43,8 @@ pub fn check(header: &str, body: &[u8], secrets: &[SecretString], now: Moment) -
         return Err(Unsigned::NoSignature);
     }
     let fits = |secret: &SecretString| {
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
-            .expect("HMAC takes a key of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).expect("HMAC takes a key of any length");
         mac.update(time.as_bytes());
         mac.update(b".");
         mac.update(body);
@@ -83,7 +83,10 @@ mod tests {
     #[test]
     fn the_signature_is_the_one_that_openssl_makes() {
         let known = "46af097807a69c71b5a5aeb8c1f54802abcf27f9fad66df056a65f52daa26045";
-        assert_eq!(check(&format!("t=1700000000,v1={known}"), BODY, &["whsec_sample".into()], at(1_700_000_000)), Ok(()));
+        assert_eq!(
+            check(&format!("t=1700000000,v1={known}"), BODY, &["whsec_sample".into()], at(1_700_000_000)),
+            Ok(())
+        );
     }
 
     #[test]

@@ -36,9 +36,7 @@ impl From<SubscribeError> for ApiError {
         match error {
             SubscribeError::AlreadySubscribed => Self::new(Code::AlreadySubscribed),
             SubscribeError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch),
-            SubscribeError::Gone => {
-                Self::new(Code::CheckoutNotFound).detail("What this Idempotency-Key made is gone")
-            }
+            SubscribeError::Gone => Self::new(Code::CheckoutNotFound).detail("What this Idempotency-Key made is gone"),
             SubscribeError::NoSuchUser => Self::new(Code::SessionEnded),
             SubscribeError::NotConfigured(error) => error.into(),
             SubscribeError::Look(error) => error.into(),

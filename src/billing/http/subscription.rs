@@ -13,7 +13,6 @@ use crate::auth::{Plan, SignedIn};
 use crate::billing;
 use crate::http::replay::{REPLAYED, Request};
 use crate::http::{ApiError, Code, IdempotencyKey, Json, List, Page};
-use crate::ids::HistoryId;
 
 /// Where checkout leads back to; nothing at all is fine.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -51,9 +50,8 @@ pub(super) async fn subscribe(
 ) -> Result<Response, ApiError> {
     let body = body.map(|Json(body)| body).unwrap_or_default();
     let leading = leading::of_checkout(&app, body.success_url, body.cancel_url)?;
-    let request = key.map(|key| {
-        Request::new(key.as_str().to_owned(), &["subscribe", &leading.success_url, &leading.cancel_url])
-    });
+    let request =
+        key.map(|key| Request::new(key.as_str().to_owned(), &["subscribe", &leading.success_url, &leading.cancel_url]));
     // In a task of its own: a client that hangs up must not leave an attempt without its end.
     let work = {
         let app = Arc::clone(&app);
@@ -121,9 +119,9 @@ pub(super) async fn history(
     me: SignedIn,
     page: Page,
 ) -> Result<Json<List<LineView>>, ApiError> {
-    let before = page.after::<HistoryId>()?.unwrap_or(HistoryId(uuid::Uuid::max()));
+    let before = page.after::<i64>()?.unwrap_or(i64::MAX);
     let lines = billing::history(&app, me.user, before, page.rows()).await?;
-    Ok(Json(List::of(lines, &page, |line| line.id, LineView::from)))
+    Ok(Json(List::of(lines, &page, |line| line.seq, LineView::from)))
 }
 
 async fn set_cancels(app: Arc<App>, me: SignedIn, cancels: bool) -> Result<Json<StatusView>, ApiError> {

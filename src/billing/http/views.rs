@@ -5,7 +5,6 @@ use serde::Serialize;
 use crate::auth::Plan;
 use crate::billing::{Line, Open, Prompts, Stage, Status, What};
 use crate::clock::Moment;
-use crate::ids::HistoryId;
 use crate::stripe;
 
 /// A page to pay on.
@@ -80,7 +79,8 @@ struct CauseView {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = BillingChange)]
 pub(super) struct LineView {
-    id: HistoryId,
+    /// The order in which it happened.
+    seq: i64,
     at: Moment,
     what: What,
     cause: CauseView,
@@ -103,7 +103,7 @@ pub(super) struct LineView {
 impl From<Line> for LineView {
     fn from(line: Line) -> Self {
         Self {
-            id: line.id,
+            seq: line.seq,
             at: line.at,
             what: line.what,
             cause: CauseView { kind: line.cause, id: line.cause_id },

@@ -36,7 +36,8 @@ pub(super) async fn take(State(app): State<Arc<App>>, request: Request) -> Resul
     let header = signature_of(&parts.headers);
     signature::check(header, &body, &app.settings.stripe.webhook_secrets, app.clock.now())
         .map_err(|unsigned| ApiError::new(Code::SignatureInvalid).detail(unsigned.to_string()))?;
-    let event = serde_json::from_slice(&body).map_err(|error| ApiError::new(Code::NotJson).detail(error.to_string()))?;
+    let event =
+        serde_json::from_slice(&body).map_err(|error| ApiError::new(Code::NotJson).detail(error.to_string()))?;
     let event = Event::of(&event).ok_or_else(|| ApiError::field("id", "is not an event of Stripe's"))?;
     billing::take_in(&app, stripe, &event, Source::Webhook).await?;
     Ok(Json(ReceivedView { received: true }))

@@ -12,6 +12,8 @@ pub(in crate::billing) struct Account {
     pub customer: Option<String>,
     pub customers_made: i64,
     pub granted: bool,
+    /// The look that was written last.
+    pub applied_seq: i64,
 }
 
 pub(in crate::billing) async fn open_account(tx: &mut Tx, user: UserId) -> Result<()> {
@@ -28,7 +30,7 @@ pub(in crate::billing) async fn account(on: &mut impl On, user: UserId) -> Resul
     fetch_optional!(
         on,
         Account,
-        "select user_id, customer, customers_made, granted from billing_accounts where user_id = $1",
+        "select user_id, customer, customers_made, granted, applied_seq from billing_accounts where user_id = $1",
         user
     )
 }
@@ -37,7 +39,7 @@ pub(in crate::billing) async fn account_of(on: &mut impl On, customer: &str) -> 
     fetch_optional!(
         on,
         Account,
-        "select user_id, customer, customers_made, granted from billing_accounts where customer = $1",
+        "select user_id, customer, customers_made, granted, applied_seq from billing_accounts where customer = $1",
         customer
     )
 }

@@ -44,30 +44,15 @@ pub(in crate::billing) struct Checkout {
 
 /// The attempt of a person's that may still come to something.
 pub(in crate::billing) async fn living_checkout(on: &mut impl On, user: UserId) -> Result<Option<Checkout>> {
-    fetch_optional!(
-        on,
-        Checkout,
-        checkouts!("where user_id = $1 and status in ('making', 'open')"),
-        user
-    )
+    fetch_optional!(on, Checkout, checkouts!("where user_id = $1 and status in ('making', 'open')"), user)
 }
 
 pub(in crate::billing) async fn checkout(on: &mut impl On, id: CheckoutId) -> Result<Option<Checkout>> {
-    fetch_optional!(
-        on,
-        Checkout,
-        checkouts!("where id = $1"),
-        id
-    )
+    fetch_optional!(on, Checkout, checkouts!("where id = $1"), id)
 }
 
 pub(in crate::billing) async fn checkout_of_session(on: &mut impl On, session: &str) -> Result<Option<Checkout>> {
-    fetch_optional!(
-        on,
-        Checkout,
-        checkouts!("where session = $1"),
-        session
-    )
+    fetch_optional!(on, Checkout, checkouts!("where session = $1"), session)
 }
 
 pub(in crate::billing) async fn insert_checkout(tx: &mut Tx, new: &Checkout) -> Result<()> {

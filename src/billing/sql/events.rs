@@ -8,7 +8,7 @@ use crate::{execute, fetch_all, fetch_one, fetch_optional};
 macro_rules! events {
     ($which:literal) => {
         concat!(
-            "select id, kind, created_at, received_at, livemode, api_version, object, customer, charge,
+            "select id, kind, created_at, received_at, livemode, api_version, object, customer, charge, look,
                     source, outcome
              from stripe_events ",
             $which
@@ -47,6 +47,9 @@ pub struct KeptEvent {
     pub object: Option<String>,
     pub customer: Option<String>,
     pub charge: Option<String>,
+    /// The newest look at its customer that had begun when it came; None: look whatever was seen.
+    #[serde(skip)]
+    pub look: Option<i64>,
     pub source: Source,
     pub outcome: Outcome,
 }
@@ -62,8 +65,10 @@ pub(in crate::billing) async fn insert_event(
     let inserted = execute!(
         tx,
         "insert into stripe_events (id, kind, created_at, received_at, livemode, api_version, object, customer, charge,
-                                    source, outcome)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict (id) do nothing",
+                                    look, source, outcome)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+                 (select fetch_seq from billing_accounts where customer = $8), $10, $11)
+         on conflict (id) do nothing",
         &event.id,
         &event.kind,
         event.created,
@@ -80,22 +85,17 @@ pub(in crate::billing) async fn insert_event(
 }
 
 pub(in crate::billing) async fn event(on: &mut impl On, id: &str) -> Result<Option<KeptEvent>> {
-    fetch_optional!(
-        on,
-        KeptEvent,
-        events!("where id = $1"),
-        id
-    )
+    fetch_optional!(on, KeptEvent, events!("where id = $1"), id)
 }
 
 /// The newest events, at most `most`.
 pub(in crate::billing) async fn newest_events(on: &mut impl On, most: i64) -> Result<Vec<KeptEvent>> {
-    fetch_all!(
-        on,
-        KeptEvent,
-        events!("order by received_at desc, id desc limit $1"),
-        most
-    )
+    fetch_all!(on, KeptEvent, events!("order by received_at desc, id desc limit $1"), most)
+}
+
+/// Makes an event one that nobody has looked into.
+pub(in crate::billing) async fn begin_event_anew(tx: &mut Tx, id: &str) -> Result<bool> {
+    Ok(execute!(tx, "update stripe_events set outcome = 'waiting', look = null where id = $1", id)? == 1)
 }
 
 pub(in crate::billing) async fn set_outcome(tx: &mut Tx, id: &str, outcome: Outcome) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Plans, prompts and tokens.
 
-use crate::billing::Tokens;
 use crate::auth::Plan;
+use crate::billing::Tokens;
 use crate::ids::UserId;
 use crate::store::sql::Fork;
 use crate::store::{On, Result, Tx};

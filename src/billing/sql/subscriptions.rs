@@ -18,12 +18,7 @@ macro_rules! subscriptions {
 }
 
 pub(in crate::billing) async fn subscriptions(on: &mut impl On, user: UserId) -> Result<Vec<Known>> {
-    fetch_all!(
-        on,
-        Known,
-        subscriptions!("where user_id = $1 order by created_at, id"),
-        user
-    )
+    fetch_all!(on, Known, subscriptions!("where user_id = $1 order by created_at, id"), user)
 }
 
 /// Everybody's subscriptions by their ids, a page of at most `most` behind `after`.
@@ -32,12 +27,7 @@ pub(in crate::billing) async fn all_subscriptions(on: &mut impl On, after: &str,
 }
 
 pub(in crate::billing) async fn subscription(on: &mut impl On, id: &str) -> Result<Option<Known>> {
-    fetch_optional!(
-        on,
-        Known,
-        subscriptions!("where id = $1"),
-        id
-    )
+    fetch_optional!(on, Known, subscriptions!("where id = $1"), id)
 }
 
 pub(in crate::billing) async fn put_subscription(tx: &mut Tx, user: UserId, sub: &Known) -> Result<()> {

@@ -84,7 +84,7 @@ async fn coming_back_does_what_the_webhook_does_in_both_orders_once() {
             assert_eq!(ada.stands().await, ("pro".to_owned(), "active".to_owned()));
         }
         for event in &events {
-            app.tell(event).await.expect(200);
+            app.webhook(event).await.expect(200);
         }
         app.settle().await;
         come_back().await;
@@ -101,7 +101,8 @@ async fn a_browser_that_comes_back_gets_a_page() {
     let ada = app.sign_up().await;
     let session = ada.opens_checkout().await;
     let page = async |query: &str| {
-        let call = app.get(&format!("/billing/return{query}")).header("accept", "text/html,application/xhtml+xml;q=0.9");
+        let call =
+            app.get(&format!("/billing/return{query}")).header("accept", "text/html,application/xhtml+xml;q=0.9");
         let answer = call.send().await.expect(200);
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         answer.text().to_owned()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use gemini_backend::sandbox::stripe::{Action, Fault, Rule};
+use gemini_backend::sandbox::stripe::{Action, Ended, Entry, Fault, Rule};
 use serde_json::{Value, json};
 
 use crate::harness::TestApp;
@@ -148,12 +148,33 @@ async fn an_answer_that_is_lost_is_asked_for_again_and_done_once() {
     let app = TestApp::selling().await;
     let ada = app.sign_up().await;
     for path in ["/v1/customers", "/v1/checkout/sessions"] {
-        // Carried out, and the connection breaks before the answer: all tries of one request.
-        app.shop().script(Rule::on("POST", path).times(3).cut().after());
-        ada.post("/subscribe/pro", json!({})).await.expect(503);
+        // Carried out, and the connection breaks before the answer.
+        app.shop().script(Rule::on("POST", path).cut().after());
     }
     ada.opens_checkout().await;
     assert_eq!((app.executed("POST", "/v1/customers"), app.executed("POST", "/v1/checkout/sessions")), (1, 1));
+    assert!(app.shop().journal().iter().any(|entry| entry.is_replayed), "the same key was sent again");
+}
+
+#[tokio::test]
+async fn an_attempt_whose_outcome_is_not_known_is_taken_up_by_the_next_request() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    // Every answer is late: this request gives up, and its session is made all the same.
+    app.shop().script(Rule::on("POST", "/v1/checkout/sessions").hold());
+    let request = {
+        let call = ada.call("POST", "/subscribe/pro").json(&json!({}));
+        tokio::spawn(async move { call.send().await })
+    };
+    let held = |entries: &[Entry]| entries.iter().any(|entry| entry.end == Ended::Held);
+    app.shop().wait_until(held).await;
+    // The process dies here, and another one takes over.
+    request.abort();
+    let later = app.reset(|_| {}).await;
+    let session = ada.at(&later).opens_checkout().await;
+    app.shop().release();
+    assert_eq!(app.executed("POST", "/v1/checkout/sessions"), 1);
+    assert_eq!(ada.at(&later).opens_checkout().await, session);
 }
 
 #[tokio::test]
@@ -214,8 +235,7 @@ async fn a_second_subscription_is_ended_refunded_and_said() {
     let refunds = app.stripe("GET", "refunds", &[]).await;
     assert_eq!(refunds["data"].as_array().map(Vec::len), Some(1));
     assert_eq!(refunds["data"][0]["amount"], 49900);
-    let ended: Vec<_> =
-        ada.history().await.into_iter().filter(|line| line["what"] == "duplicate_ended").collect();
+    let ended: Vec<_> = ada.history().await.into_iter().filter(|line| line["what"] == "duplicate_ended").collect();
     assert_eq!(ended.len(), 1);
     assert_eq!((&ended[0]["amount"], &ended[0]["currency"]), (&json!(49900), &json!("inr")));
     assert_eq!((&ended[0]["subscription_id"], &ended[0]["plan"]), (&json!(subs[1]), &json!("pro")));
@@ -266,15 +286,18 @@ async fn a_customer_that_is_gone_at_stripe_is_made_again() {
 #[tokio::test]
 async fn only_allowed_addresses_are_led_back_to() {
     let app = TestApp::selling_with(|settings| {
-        settings.stripe.return_urls =
-            ["https://app.example.com/billing", "chat-app://"].iter().filter_map(|url| gemini_backend::config::ReturnUrl::new(url)).collect();
+        settings.stripe.return_urls = ["https://app.example.com/billing", "chat-app://"]
+            .iter()
+            .filter_map(|url| gemini_backend::config::ReturnUrl::new(url))
+            .collect();
     })
     .await;
     let ada = app.sign_up().await;
     for allowed in ["https://app.example.com/billing/done?a=1", "chat-app://paid", "http://127.0.0.1:5173/x"] {
         ada.post("/subscribe/pro", json!({"success_url": allowed, "cancel_url": allowed})).await.expect(200);
     }
-    for foreign in ["https://evil.example/billing", "https://app.example.com/other", "javascript:alert(1)", "/paid", ""] {
+    for foreign in ["https://evil.example/billing", "https://app.example.com/other", "javascript:alert(1)", "/paid", ""]
+    {
         for field in ["success_url", "cancel_url"] {
             let refusal = ada.post("/subscribe/pro", json!({(field): foreign})).await.expect(422).json();
             assert_eq!(refusal["errors"][0]["field"], field, "{foreign}");

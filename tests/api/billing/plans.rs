@@ -76,7 +76,10 @@ async fn an_overdue_subscription_is_pro_for_seven_days_and_not_a_moment_longer()
     let ada = ada.at(&app);
     assert_eq!(ada.stands().await, ("basic".to_owned(), "past_due".to_owned()));
     let last = ada.history().await.pop().expect("a line");
-    assert_eq!((&last["what"], &last["cause"]["kind"], &last["plan"]), (&json!("plan_changed"), &json!("time"), &json!("basic")));
+    assert_eq!(
+        (&last["what"], &last["cause"]["kind"], &last["plan"]),
+        (&json!("plan_changed"), &json!("time"), &json!("basic"))
+    );
     // A good card pays at the next try, and Pro is back.
     assert!(app.shop().set_card(&ada.customer().await, Card::Good));
     app.live(10 * DAY).await;

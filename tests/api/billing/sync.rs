@@ -46,7 +46,10 @@ async fn with_webhooks_blocked_everything_shows_within_an_hour() {
     assert_eq!(ada.stands().await, ("basic".to_owned(), "canceled".to_owned()), "refunded");
     assert!(ada.happened().await.contains(&"refunded".to_owned()));
     for line in ada.history().await {
-        assert!(["event", "sync", "checkout", "end"].contains(&line["cause"]["kind"].as_str().expect("a word")), "{line}");
+        assert!(
+            ["event", "sync", "checkout", "end"].contains(&line["cause"]["kind"].as_str().expect("a word")),
+            "{line}"
+        );
     }
 }
 
@@ -71,7 +74,7 @@ async fn after_forty_days_away_the_state_is_right_and_what_was_missed_is_told() 
     let listed = app.stripe("GET", "events?type=customer.subscription.deleted", &[]).await;
     assert_eq!(listed["data"], json!([]), "Stripe has forgotten");
     let report = billing::sync(&app.app, false).await.expect("Stripe is there");
-    assert!(report.differed >= 2, "{report:?}");
+    assert!(report.missed >= 1 && report.differed >= 1, "{report:?}");
     assert!(report.charges >= 1, "{report:?}");
     app.settle().await;
     assert_eq!(ada.at(&app).stands().await, ("basic".to_owned(), "canceled".to_owned()));

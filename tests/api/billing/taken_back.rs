@@ -1,5 +1,7 @@
 //! Refunds and disputes: always written down; what follows is the settings' to say.
 
+use std::time::Duration;
+
 use gemini_backend::config::Consequence;
 use serde_json::{Value, json};
 
@@ -43,7 +45,7 @@ async fn a_part_of_it_is_written_down_and_ends_nothing() {
     let charge = charge(&ada).await;
     for amount in ["10000", "5000"] {
         app.stripe("POST", "refunds", &[("charge", &charge), ("amount", amount)]).await;
-        app.hear().await;
+        app.live(Duration::from_secs(1)).await;
     }
     assert_eq!(ada.stands().await, ("pro".to_owned(), "active".to_owned()));
     let amounts: Vec<_> = line(&ada, "refunded").await.iter().map(|line| line["amount"].clone()).collect();

@@ -9,7 +9,11 @@ use crate::harness::shop::event;
 use crate::harness::{TestApp, WEBHOOK_SECRET};
 
 fn about(customer: &str) -> Value {
-    event("evt_1", "customer.subscription.updated", json!({"id": "sub_1", "object": "subscription", "customer": customer}))
+    event(
+        "evt_1",
+        "customer.subscription.updated",
+        json!({"id": "sub_1", "object": "subscription", "customer": customer}),
+    )
 }
 
 #[tokio::test]
@@ -19,13 +23,17 @@ async fn what_is_not_signed_by_stripe_is_refused_and_leaves_no_trace() {
     let now = app.clock.now().seconds();
     let sign = |secret: &str, at: i64| app.shop().sign(body.as_bytes(), secret, at);
     let good = sign(WEBHOOK_SECRET, now);
-    for header in ["", "t=1,v1=00", &sign("whsec_other", now), &sign(WEBHOOK_SECRET, now - 301), &good[..good.len() - 2]] {
-        let call = app.post("/webhook/stripe").header("stripe-signature", header).body("application/json", body.clone());
+    for header in
+        ["", "t=1,v1=00", &sign("whsec_other", now), &sign(WEBHOOK_SECRET, now - 301), &good[..good.len() - 2]]
+    {
+        let call =
+            app.post("/webhook/stripe").header("stripe-signature", header).body("application/json", body.clone());
         assert_eq!(call.send().await.expect(400).code(), "signature_invalid", "{header}");
     }
     let twice = app.post("/webhook/stripe").header("stripe-signature", &good).header("stripe-signature", &good);
     assert_eq!(twice.body("application/json", body.clone()).send().await.expect(400).code(), "signature_invalid");
-    let other = app.post("/webhook/stripe").header("stripe-signature", &good).body("application/json", format!("{body} "));
+    let other =
+        app.post("/webhook/stripe").header("stripe-signature", &good).body("application/json", format!("{body} "));
     assert_eq!(other.send().await.expect(400).code(), "signature_invalid");
     assert_eq!(app.count("select count(*) from stripe_events").await, 0);
     let call = app.post("/webhook/stripe/").header("stripe-signature", &sign(WEBHOOK_SECRET, now - 300));
@@ -42,7 +50,8 @@ async fn any_of_several_secrets_may_have_signed() {
     let body = about("cus_1").to_string();
     for secret in ["whsec_new", WEBHOOK_SECRET] {
         let header = app.shop().sign(body.as_bytes(), secret, app.clock.now().seconds());
-        let call = app.post("/webhook/stripe").header("stripe-signature", &header).body("application/json", body.clone());
+        let call =
+            app.post("/webhook/stripe").header("stripe-signature", &header).body("application/json", body.clone());
         call.send().await.expect(200);
     }
     app.settle().await;
@@ -74,7 +83,7 @@ async fn the_same_event_again_changes_nothing() {
     let before = (ada.history().await, app.count("select count(*) from jobs").await);
     let events = app.shop().events();
     for event in events.iter().chain(&events) {
-        app.tell(event).await.expect(200);
+        app.webhook(event).await.expect(200);
     }
     app.settle().await;
     assert_eq!((ada.history().await, app.count("select count(*) from jobs").await), before);
@@ -120,7 +129,8 @@ async fn of_somebody_unknown_nothing_is_kept_but_that_something_came() {
     let app = TestApp::selling().await;
     app.webhook(&about("cus_nobody")).await.expect(200);
     app.settle().await;
-    let stripped = "select count(*) from stripe_events where outcome = 'unknown_customer' and customer is null and object is null";
+    let stripped =
+        "select count(*) from stripe_events where outcome = 'unknown_customer' and customer is null and object is null";
     assert_eq!(app.count(stripped).await, 1);
 }
 

@@ -94,12 +94,7 @@ impl TestApp {
         app
     }
 
-    async fn begin(
-        timeouts: Option<Timeouts>,
-        clock: Clock,
-        sells: bool,
-        change: impl FnOnce(&mut Settings),
-    ) -> Self {
+    async fn begin(timeouts: Option<Timeouts>, clock: Clock, sells: bool, change: impl FnOnce(&mut Settings)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let stop = CancellationToken::new();
         let options = Options { require_key: false, ..Options::default() };
