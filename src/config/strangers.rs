@@ -10,10 +10,9 @@ use super::{all_settings, database, redis};
 
 const QUEUE: &str = "not needed, the queue lives in the database";
 const BILLING: &str = "not used by this version, which has no billing yet";
-const SMS: &str = "not used by this version; codes go out by OTP_DELIVERY=webhook";
 
 /// Name, and why it is not read. A `*` at the end stands for any rest.
-const KNOWN: [(&str, &str); 27] = [
+const KNOWN: [(&str, &str); 24] = [
     ("CELERY_*", QUEUE),
     ("BULL_*", QUEUE),
     ("DEBUG", "not needed, APP_ENV says what is shown and allowed"),
@@ -34,17 +33,14 @@ const KNOWN: [(&str, &str); 27] = [
     ("STRIPE_BASIC_PRODUCT_ID", "not needed, Basic is free"),
     ("STRIPE_PRO_PRODUCT_ID", "not needed, the price says which product"),
     ("STRIPE_*", BILLING),
-    ("TWILIO_*", SMS),
-    ("SMS_COUNTRIES", SMS),
-    ("SMS_PRICES", SMS),
-    ("SMS_DAILY_CAP", SMS),
+    ("TWILIO_*", "not needed, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM say it"),
     ("POSTGRES_*", "not needed, DATABASE_URL says it"),
     ("REDIS_*", "not needed, REDIS_URL says it"),
     ("PYTHON*", "not needed, this is no Python program"),
 ];
 
 /// Secrets of later versions, whose samples production refuses today already.
-const LATER_SECRETS: [&str; 3] = ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "TWILIO_AUTH_TOKEN"];
+const LATER_SECRETS: [&str; 2] = ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"];
 
 /// Names every stranger once.
 pub(super) fn name_them(reader: &mut Reader<'_>, environment: &Environment) {

@@ -70,6 +70,7 @@ codes! {
     NotReady = "not_ready", 503, "Not ready to serve";
     UpstreamUnavailable = "upstream_unavailable", 503, "Gemini cannot be reached";
     BudgetExhausted = "budget_exhausted", 503, "Today's budget is spent";
+    SmsBudgetExhausted = "sms_budget_exhausted", 503, "Today's budget for codes is spent";
     TimedOut = "timed_out", 503, "It took too long";
 }
 
