@@ -19,7 +19,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 enum Tried {
     /// Gone, or not to go at all.
     Over,
-    Failed { why: sms::Error, code_ends_at: Moment },
+    Failed {
+        why: sms::Error,
+        code_ends_at: Moment,
+    },
 }
 
 /// Does the job of delivering a code. Repeating it sends the same code again; it is given up after the sender's number of
@@ -104,7 +107,11 @@ mod tests {
         for purpose in purposes {
             // 160 characters of the GSM alphabet fit into one; these are all in it.
             let text = text("271828", purpose, 60);
-            assert!(text.len() <= 160 && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_alphanumeric() || byte == b'.'), "{text}");
+            assert!(
+                text.len() <= 160
+                    && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_alphanumeric() || byte == b'.'),
+                "{text}"
+            );
         }
     }
 }

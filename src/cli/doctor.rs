@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::open;
 use super::out::{Out, table};
-use crate::config::{AppEnv, Settings};
+use crate::config::{AppEnv, OtpDelivery, Settings, TwilioFrom};
 use crate::gemini;
 use crate::store::{self, Store};
 
@@ -45,6 +45,7 @@ impl Doctor {
         findings.push(server(&settings));
         findings.extend(database(&settings).await);
         findings.push(gemini(&settings).await);
+        findings.push(codes(&settings));
         let is_well = findings.iter().all(|finding| finding.verdict != Verdict::Wrong);
         out.answer(&serde_json::json!({"ok": is_well, "findings": findings}), || {
             let row = |finding: &Finding| {
@@ -122,6 +123,27 @@ async fn gemini(settings: &Settings) -> Finding {
         Ok(models) => {
             let verdict = if settings.server.env == AppEnv::Production { Verdict::Wrong } else { Verdict::Note };
             found(what, verdict, format!("answers with {} models, and {model} is not among them", models.len()))
+        }
+    }
+}
+
+/// Nothing is tried: the only trial is a message that somebody gets and somebody pays.
+fn codes(settings: &Settings) -> Finding {
+    let what = "codes";
+    match &settings.auth.otp_delivery {
+        OtpDelivery::Response => found(what, Verdict::Note, "stand in the answer itself, for this machine only"),
+        OtpDelivery::Log => found(what, Verdict::Note, "stand in the log"),
+        OtpDelivery::Webhook { url, .. } => {
+            let sender = url.host_str().unwrap_or_default();
+            found(what, Verdict::Ok, format!("go by webhook to {sender}; it is not tried"))
+        }
+        OtpDelivery::Twilio(account) => {
+            let from = match &account.from {
+                TwilioFrom::Number(number) => number,
+                TwilioFrom::MessagingService(sid) => sid,
+            };
+            let sid = &account.account_sid;
+            found(what, Verdict::Ok, format!("go through Twilio, account {sid}, from {from}; it is not tried"))
         }
     }
 }

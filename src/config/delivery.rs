@@ -155,13 +155,11 @@ fn read_webhook(reader: &mut Reader<'_>) -> Result<OtpDelivery, Missing> {
     const NEEDED: &str = "is missing: OTP_DELIVERY is webhook";
     let url = reader.optional(&SMS_WEBHOOK_URL, parse::web_address);
     let secret = reader.optional(&SMS_WEBHOOK_SECRET, parse::text);
-    match (url, secret) {
-        (Some(url), Some(secret)) => Ok(OtpDelivery::Webhook { url, secret: secret.into() }),
-        _ => {
-            let unset = |setting: &'static Setting| (!reader.is_set(setting)).then_some((setting, NEEDED));
-            Err([unset(&SMS_WEBHOOK_URL), unset(&SMS_WEBHOOK_SECRET)].into_iter().flatten().collect())
-        }
+    if let (Some(url), Some(secret)) = (url, secret) {
+        return Ok(OtpDelivery::Webhook { url, secret: secret.into() });
     }
+    let unset = |setting: &'static Setting| (!reader.is_set(setting)).then_some((setting, NEEDED));
+    Err([unset(&SMS_WEBHOOK_URL), unset(&SMS_WEBHOOK_SECRET)].into_iter().flatten().collect())
 }
 
 fn word(value: &str) -> Parsed<String> {

@@ -2,10 +2,10 @@
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
 
+use super::OtpDelivery;
 use super::parse::{self, Parsed};
 use super::reader::Reader;
 use super::setting::{Preset, Setting};
-use super::OtpDelivery;
 
 /// Money is whole millionths of the currency that prices and cap are written in.
 #[derive(Clone, Debug)]
@@ -200,9 +200,10 @@ mod tests {
     fn the_nearest_price_counts() {
         let list = prices("in=0.0042, +1=0.0079 CA=0.01,*=0.05").expect("prices");
         let price = |name| list.of(Some(known(name)));
-        assert_eq!([price("IN"), price("US"), price("CA"), price("GB")].map(Option::unwrap_or_default), [
-            4_200, 7_900, 10_000, 50_000
-        ]);
+        assert_eq!(
+            [price("IN"), price("US"), price("CA"), price("GB")].map(Option::unwrap_or_default),
+            [4_200, 7_900, 10_000, 50_000]
+        );
         assert_eq!(list.of(None), Some(50_000), "a number of no country");
         assert_eq!(prices("IN=1").expect("a price").of(Some(known("US"))), None);
         for wrong in ["", "IN", "IN=", "QQ=1", "+0=1", "+12345=1", "+-1=1", "IN=1,in=2", "IN=x"] {

@@ -52,7 +52,10 @@ fn recorder() -> &'static PrometheusHandle {
         describe_histogram!("gemini_first_text_seconds", Unit::Seconds, "From the question to the first text");
         describe_histogram!("gemini_answer_seconds", Unit::Seconds, "From the question to the answer's end");
         describe_counter!("sms_sent_total", "Tries to send a code's message, by outcome and country");
-        describe_counter!("sms_spent_micros_total", "Promised for codes, in millionths of SMS_PRICES' currency, by country");
+        describe_counter!(
+            "sms_spent_micros_total",
+            "Promised for codes, in millionths of SMS_PRICES' currency, by country"
+        );
         describe_counter!("swept_rows_total", "Rows that retention removed, by table");
         describe_counter!(HASHES, "Passwords hashed or checked");
         describe_gauge!(CONNECTIONS, "Connections to the database, by state");

@@ -13,7 +13,7 @@ mod person;
 mod strict;
 
 pub(crate) use answer::{Answer, Call};
-pub(crate) use app::{TestApp, until};
+pub(crate) use app::{START, TestApp, until};
 pub(crate) use contract::document;
 pub(crate) use database::Database;
 pub(crate) use person::{Person, Room};
