@@ -58,7 +58,7 @@ impl Promised {
         spent.increment(u64::try_from(price).unwrap_or(0));
         match standing {
             Standing::Begun => {
-                tracing::warn!(%country, "too few codes to this country are used: it is held to a few an hour")
+                tracing::warn!(%country, "too few codes to this country are used: it is held to a few an hour");
             }
             Standing::Ended => tracing::info!(%country, "this country's codes are used again: it is held no longer"),
             Standing::Free | Standing::Held => {}

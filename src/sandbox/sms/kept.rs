@@ -20,8 +20,10 @@ pub struct Kept {
     pub id: u64,
     pub way: Way,
     pub to: String,
-    /// Twilio's `From` or `MessagingServiceSid`.
+    /// Twilio's `From`.
     pub from: Option<String>,
+    /// Twilio's `MessagingServiceSid`.
+    pub service: Option<String>,
     pub text: String,
     /// The rest of what a webhook says.
     pub webhook: serde_json::Value,
@@ -34,7 +36,7 @@ pub struct Kept {
 impl Kept {
     pub(super) fn new(way: Way, to: &str, text: &str) -> Self {
         let (to, text, webhook) = (to.to_owned(), text.to_owned(), serde_json::Value::Null);
-        Self { id: 0, way, to, from: None, text, webhook, status: 0, error: None }
+        Self { id: 0, way, to, from: None, service: None, text, webhook, status: 0, error: None }
     }
 }
 

@@ -36,15 +36,13 @@ async fn send(
     let form: Vec<(String, String)> =
         if is_form { url::form_urlencoded::parse(&body).into_owned().collect() } else { Vec::new() };
     let field = |name: &str| form.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value.as_str());
-    let (to, text) = (field("To"), field("Body"));
-    let from = [field("From"), field("MessagingServiceSid")].into_iter().find(|from| !from.is_empty());
-    let checked = admit(&sandbox, &account, &headers).and_then(|()| check(from, to, text));
-    let asked = Kept { from: from.map(str::to_owned), ..Kept::new(Way::Twilio, to, text) };
+    let given = |name| Some(field(name).to_owned()).filter(|value| !value.is_empty());
+    let (from, service) = (given("From"), given("MessagingServiceSid"));
+    let asked = Kept { from, service, ..Kept::new(Way::Twilio, field("To"), field("Body")) };
+    let checked = admit(&sandbox, &account, &headers).and_then(|()| check(&asked));
     let seconds = sandbox.options.clock.now().seconds();
-    let answer = {
-        let (asked, service) = (asked.clone(), field("MessagingServiceSid").to_owned());
-        move |id| (Way::Twilio.good(), Json(told(&asked, &account, &service, id, seconds))).into_response()
-    };
+    let taken = asked.clone();
+    let answer = move |id| (Way::Twilio.good(), Json(told(&taken, &account, id, seconds))).into_response();
     sandbox.answer(asked, checked, answer).await
 }
 
@@ -67,9 +65,12 @@ fn admit(sandbox: &Sandbox, account: &str, headers: &HeaderMap) -> Result<(), Fa
     Err(Fault::of(401, 20003).message("Authenticate"))
 }
 
-fn check(from: Option<&str>, to: &str, text: &str) -> Result<(), Fault> {
+fn check(asked: &Kept) -> Result<(), Fault> {
     let wrong = |code, message: &str| Err(Fault::of(400, code).message(message));
-    let Some(from) = from else { return wrong(21603, "A 'From' phone number is required.") };
+    let (to, text) = (asked.to.as_str(), asked.text.as_str());
+    if asked.from.is_none() && !asked.service.as_ref().is_some_and(|sid| sid.starts_with("MG")) {
+        return wrong(21603, "A 'From' phone number is required.");
+    }
     if to.is_empty() {
         return wrong(21604, "A 'To' phone number is required.");
     }
@@ -79,7 +80,7 @@ fn check(from: Option<&str>, to: &str, text: &str) -> Result<(), Fault> {
     if text.chars().count() > LONGEST_TEXT {
         return wrong(21617, "The concatenated message body exceeds the 1600 character limit.");
     }
-    if let Some(fault) = magic::refusal(from, to) {
+    if let Some(fault) = magic::refusal(asked.from.as_deref().unwrap_or_default(), to) {
         return Err(fault);
     }
     let digits = to.strip_prefix('+').unwrap_or_default();
@@ -90,7 +91,7 @@ fn check(from: Option<&str>, to: &str, text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-fn told(asked: &Kept, account: &str, service: &str, id: u64, seconds: i64) -> Value {
+fn told(asked: &Kept, account: &str, id: u64, seconds: i64) -> Value {
     let sid = format!("SM{id:032x}");
     let made = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let made = made.format(&Rfc2822).unwrap_or_default();
@@ -104,14 +105,14 @@ fn told(asked: &Kept, account: &str, service: &str, id: u64, seconds: i64) -> Va
         "direction": "outbound-api",
         "error_code": null,
         "error_message": null,
-        "from": asked.from.as_deref().filter(|_| service.is_empty()),
-        "messaging_service_sid": Some(service).filter(|service| !service.is_empty()),
+        "from": asked.from,
+        "messaging_service_sid": asked.service,
         "num_media": "0",
         "num_segments": segments(&asked.text).to_string(),
         "price": null,
         "price_unit": "USD",
         "sid": sid,
-        "status": if service.is_empty() { "queued" } else { "accepted" },
+        "status": if asked.service.is_none() { "queued" } else { "accepted" },
         "subresource_uris": {"media": format!("/2010-04-01/Accounts/{account}/Messages/{sid}/Media.json")},
         "to": asked.to,
         "uri": format!("/2010-04-01/Accounts/{account}/Messages/{sid}.json"),
