@@ -106,7 +106,8 @@ pub(super) async fn try_ahead(
     })
 }
 
-/// Takes a code that was right out of use, and counts it for its country. The number's lock, held since it was tried, lets nobody come between.
+/// Takes a code that was right out of use, and counts it for its country. The number's lock, held since it was tried,
+/// lets nobody come between.
 pub(super) async fn spend(tx: &mut Tx, code: Uuid, now: Moment) -> Result<()> {
     if let Some((mobile, made_at)) = sql::use_code(tx, code, now).await? {
         sms::note_verified(tx, mobile.country(), made_at).await?;

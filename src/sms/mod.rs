@@ -85,9 +85,8 @@ impl Sender {
     #[must_use]
     pub const fn most_tries(&self) -> i64 {
         match self.0 {
-            Way::Answer | Way::Log => 1,
+            Way::Answer | Way::Log | Way::Webhook(_) => 3,
             Way::Twilio(_) => 7,
-            Way::Webhook(_) => 3,
         }
     }
 }
