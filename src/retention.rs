@@ -12,6 +12,7 @@ use crate::billing;
 use crate::clock::Moment;
 use crate::http::replay;
 use crate::jobs;
+use crate::sms;
 use crate::store;
 
 /// Between two batches, so that whoever writes comes in between.
@@ -30,10 +31,12 @@ enum Kept {
     Marks,
     StripeEvents,
     Checkouts,
+    SmsMinutes,
+    SmsDays,
 }
 
 impl Kept {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Jobs,
         Self::IdempotencyKeys,
         Self::PromptDays,
@@ -44,6 +47,8 @@ impl Kept {
         Self::Marks,
         Self::StripeEvents,
         Self::Checkouts,
+        Self::SmsMinutes,
+        Self::SmsDays,
     ];
 
     const fn name(self) -> &'static str {
@@ -58,6 +63,8 @@ impl Kept {
             Self::Marks => "number_marks",
             Self::StripeEvents => "stripe_events",
             Self::Checkouts => "checkouts",
+            Self::SmsMinutes => "sms_minutes",
+            Self::SmsDays => "sms_days",
         }
     }
 
@@ -76,6 +83,8 @@ impl Kept {
             Self::Marks => auth::sweep(app, Swept::Marks, now, most).await,
             Self::StripeEvents => billing::sweep_events(store, now.minus(kept.stripe_events), most).await,
             Self::Checkouts => billing::sweep_checkouts(store, now.minus(kept.stripe_events), most).await,
+            Self::SmsMinutes => sms::sweep_minutes(store, now, most).await,
+            Self::SmsDays => sms::sweep_days(store, &now.minus(kept.token_days).day(), most).await,
         }
     }
 }

@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 
 use super::environment::Environment;
 use super::reader::Reader;
-use super::sample::is_sample;
 use super::{all_settings, database, redis};
 
 const QUEUE: &str = "not needed, the queue lives in the database";
-const SMS: &str = "not used by this version; codes go out by OTP_DELIVERY=webhook";
 
 /// Name, and why it is not read. A `*` at the end stands for any rest.
-const KNOWN: [(&str, &str); 19] = [
+const KNOWN: [(&str, &str); 16] = [
     ("CELERY_*", QUEUE),
     ("BULL_*", QUEUE),
     ("DEBUG", "not needed, APP_ENV says what is shown and allowed"),
@@ -25,17 +23,11 @@ const KNOWN: [(&str, &str); 19] = [
     ("STRIPE_PUBLISHABLE_KEY", "not needed, checkout happens on Stripe's page"),
     ("STRIPE_BASIC_PRODUCT_ID", "not needed, Basic is free"),
     ("STRIPE_PRO_PRODUCT_ID", "not needed, the price says which product"),
-    ("TWILIO_*", SMS),
-    ("SMS_COUNTRIES", SMS),
-    ("SMS_PRICES", SMS),
-    ("SMS_DAILY_CAP", SMS),
+    ("TWILIO_*", "not needed, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM say it"),
     ("POSTGRES_*", "not needed, DATABASE_URL says it"),
     ("REDIS_*", "not needed, REDIS_URL says it"),
     ("PYTHON*", "not needed, this is no Python program"),
 ];
-
-/// Secrets of later versions, whose samples production refuses today already.
-const LATER_SECRETS: [&str; 1] = ["TWILIO_AUTH_TOKEN"];
 
 /// Names every stranger once.
 pub(super) fn name_them(reader: &mut Reader<'_>, environment: &Environment) {
@@ -57,12 +49,6 @@ pub(super) fn name_them(reader: &mut Reader<'_>, environment: &Environment) {
     }
     for (reason, names) in reasons {
         reader.note(format!("{}: {reason}", names.join(", ")));
-    }
-    for name in LATER_SECRETS {
-        let sample = environment.get(name).is_some_and(|(text, _)| is_sample(text));
-        if sample && reader.is_production() {
-            reader.problem(name, "is a sample's; production refuses it");
-        }
     }
     for number in environment.bad_lines() {
         reader.problem(".env", format!("line {number} is not NAME=value"));

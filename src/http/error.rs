@@ -76,6 +76,7 @@ codes! {
     BudgetExhausted = "budget_exhausted", 503, "Today's budget is spent";
     BillingNotConfigured = "billing_not_configured", 503, "Nothing is sold here yet";
     BillingUnavailable = "billing_unavailable", 503, "Stripe cannot be reached";
+    SmsBudgetExhausted = "sms_budget_exhausted", 503, "Today's budget for codes is spent";
     TimedOut = "timed_out", 503, "It took too long";
 }
 

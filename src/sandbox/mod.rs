@@ -3,4 +3,5 @@
 //! They share no type with the clients, so that a wrong guess about the wire cannot cancel itself out.
 
 pub mod gemini;
+pub mod sms;
 pub mod stripe;

@@ -20,7 +20,7 @@ use super::database::Database;
 use super::person::Person;
 
 /// 2026-11-21T10:00:00Z, in the middle of a day.
-const START: Moment = Moment::from_millis(1_795_255_200_000);
+pub(crate) const START: Moment = Moment::from_millis(1_795_255_200_000);
 /// Longer than anything should take, shorter than a person's patience.
 const PATIENCE: Duration = Duration::from_secs(30);
 
