@@ -115,6 +115,13 @@ fn production_refuses_what_is_unsafe() {
         ("GEMINI_API_KEY", ""),
         ("GEMINI_API_KEY", "dummy-gemini-api-key"),
         ("STRIPE_SECRET_KEY", "sk_test_dummykey"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_dummykey"),
+        ("STRIPE_BASE_URL", "api.stripe.com"),
+        ("STRIPE_SUCCESS_URL", "/paid"),
+        ("STRIPE_CANCEL_URL", "javascript://x"),
+        ("CHECKOUT_RETURN_URLS", "https://a.example, b.example"),
+        ("STRIPE_ON_REFUND", "ignore"),
+        ("BILLING_GRACE_DAYS", "-1"),
     ] {
         let problems = load(&production(&[(name, value)]), "").map(|_| ()).expect_err(name);
         assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
@@ -192,7 +199,7 @@ fn samples_in_development_mean_the_sandbox_and_are_named() {
         loaded.notes,
         [
             "GEMINI_API_KEY: a sample's, so the built-in sandbox answers",
-            "STRIPE_SECRET_KEY: not used by this version, which has no billing yet",
+            "STRIPE_SECRET_KEY: a sample's, so the built-in sandbox sells",
         ]
     );
 }
@@ -319,4 +326,23 @@ fn the_example_says_the_defaults() {
     assert_eq!(uncommented.len(), all_settings().count());
     let example = load(&[], &uncommented.join("\n")).expect("the defaults are valid");
     assert_eq!(format!("{:?}", example.settings), format!("{:?}", load(&[], "").expect("valid").settings));
+}
+
+#[test]
+fn a_stripe_key_needs_a_price_and_a_way_back() {
+    let key = ("STRIPE_SECRET_KEY", "sk_test_51Kq2LmSExk29");
+    let price = ("STRIPE_PRO_PRICE_ID", "price_1Kq2Lm");
+    let told = |pairs: &[(&'static str, &'static str)]| load(&production(pairs), "").map(|_| ()).expect_err("incomplete");
+    assert_eq!(told(&[key]), ["STRIPE_PRO_PRICE_ID: is missing: STRIPE_SECRET_KEY is set"]);
+    assert_eq!(
+        told(&[key, price]),
+        ["PUBLIC_URL: is missing: checkout has to lead back (or STRIPE_SUCCESS_URL says where)"]
+    );
+    let back = ("STRIPE_SUCCESS_URL", "https://chat.example/paid");
+    let loaded = load(&production(&[key, price, back]), "").expect("enough to sell");
+    assert!(loaded.settings.stripe.is_configured());
+    assert!(loaded.notes.iter().any(|note| note.starts_with("STRIPE_WEBHOOK_SECRET: not set")), "{:?}", loaded.notes);
+    assert!(!format!("{loaded:?}").contains("51Kq2Lm"), "{loaded:?}");
+    let nothing = load(&production(&[]), "").expect("nothing needs to be sold");
+    assert!(!nothing.settings.stripe.is_configured());
 }
