@@ -61,6 +61,7 @@ create table checkouts (
 
 create unique index checkouts_by_session on checkouts (session);
 create unique index checkouts_alive on checkouts (user_id) where status in ('making', 'open');
+create index checkouts_by_user on checkouts (user_id, created_at);
 create index checkouts_by_age on checkouts (created_at);
 
 -- Events of Stripe's: each once, by its id. What they carried is not kept, only what they are about.
@@ -84,6 +85,8 @@ create table stripe_events (
 
 create index stripe_events_by_age on stripe_events (received_at, id);
 create index stripe_events_by_customer on stripe_events (customer) where customer is not null;
+create index stripe_events_by_charge on stripe_events (charge) where charge is not null;
+create index stripe_events_waiting on stripe_events (received_at) where outcome = 'waiting';
 
 -- Payments of which something was given back or disputed.
 create table charges_taken_back (

@@ -23,6 +23,13 @@ use crate::traces::Traces;
 /// A user, the user's `rooms_rev`, and which part of their list: archived or not, after which room, how many.
 pub type RoomsKept = (UserId, i64, bool, Option<(Moment, ChatroomId)>, i64);
 
+/// A price as Stripe said it last, and when it was asked.
+#[derive(Debug, Default)]
+pub struct KnownPrice {
+    pub price: Option<stripe::Price>,
+    pub asked_at: Option<Moment>,
+}
+
 /// One process of the service.
 #[derive(Debug)]
 pub struct App {
@@ -37,8 +44,8 @@ pub struct App {
     pub sms: sms::Sender,
     /// None where nothing is sold.
     pub stripe: Option<stripe::Client>,
-    /// What Pro costs, as Stripe said lately; None when it did not say.
-    pub prices: Cache<(), Option<stripe::Price>>,
+    /// What Pro costs.
+    pub price: tokio::sync::Mutex<KnownPrice>,
     pub traces: Traces,
     /// Room lists as they were sent.
     pub room_lists: Cache<RoomsKept, Arc<[u8]>>,
@@ -64,7 +71,7 @@ impl App {
             gemini: gemini::Client::new(&settings.gemini).map_err(|error| BadKey(error.to_string()))?,
             sms: sms::Sender::new(&settings.auth.otp_delivery).map_err(|error| BadKey(error.to_string()))?,
             stripe: stripe::Client::new(&settings.stripe).map_err(|error| BadKey(error.to_string()))?,
-            prices: Cache::builder().max_capacity(1).time_to_live(Duration::from_mins(1)).build(),
+            price: tokio::sync::Mutex::default(),
             traces: Traces::to(settings.server.otlp_endpoint.as_ref()).map_err(|error| BadKey(error.to_string()))?,
             live: Live::in_memory(signal.clone()),
             limits: Limits::in_memory(),

@@ -17,7 +17,7 @@ use crate::auth;
 use crate::billing;
 use crate::chat::{self, Stopped};
 use crate::clock::Moment;
-use crate::ids::{CheckoutId, JobId};
+use crate::ids::JobId;
 use crate::jobs::{self, Claim, EndError, Job, MOST_CRASHES, Wanted};
 use crate::store;
 
@@ -305,20 +305,18 @@ impl Drop for Place<'_> {
 async fn work(app: &App, claim: &Claim, stop: &Stopped) -> Result<(), EndError> {
     match &claim.job {
         Some(Job::Reply { id }) => chat::write_reply(app, claim, *id, stop).await,
-        _ if claim.lane.is_none() && claim.crashes > MOST_CRASHES => {
+        job if claim.lane.is_none() && claim.crashes > MOST_CRASHES && !job.as_ref().is_some_and(Job::is_owed) => {
             give_up(app, claim, "it ended its process again and again").await
         }
         Some(Job::SendCode { id }) => auth::deliver(app, claim, *id).await,
-        Some(Job::StripeEvent { id }) => billing::work_event(app, claim, id).await,
-        Some(Job::WatchCheckout { id }) => billing::watch(app, claim, CheckoutId(*id)).await,
-        Some(Job::JudgePlan { user }) => billing::judge_again(app, claim, *user).await,
-        Some(Job::EndSubscription { user, subscription, is_surplus }) => {
-            billing::work_end(app, claim, *user, subscription, *is_surplus).await
-        }
-        Some(Job::CloseCustomer { customer, checkouts }) => {
-            billing::close_customer(app, claim, customer, checkouts).await
-        }
-        Some(Job::SyncBilling) => billing::work_sync(app, claim).await,
+        Some(job) => tokio::select! {
+            ended = billing::work(app, claim, job) => ended,
+            // It asks others for as long as they like: whoever has the time goes on.
+            () = stop.hand_back.cancelled() => {
+                let now = app.clock.now();
+                crate::transaction!(app.store, |tx| { jobs::wait_house(tx, app.node, claim, now).await })
+            }
+        },
         None => give_up(app, claim, "it cannot be read").await,
     }
 }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
 use super::look::LookError;
 use super::sql::{self, Account, Checkout, Stage};
 use super::work::{self, NotConfigured};
@@ -21,6 +23,9 @@ use crate::stripe::{self, Client, NewCheckout};
 const LIFE: Duration = Duration::from_hours(24);
 /// An attempt whose call may have been lost is not repeated after this: Stripe might not know the key any more.
 const MAKING: Duration = Duration::from_hours(23);
+/// Attempts that one person may begin in an hour: each is several calls to Stripe.
+const MOST_AN_HOUR: i64 = 20;
+const HOUR: Duration = Duration::from_hours(1);
 /// Each round ends an attempt that came to nothing or wins the race for one; more means that something turns in a circle.
 const ROUNDS: usize = 6;
 
@@ -50,6 +55,9 @@ pub enum SubscribeError {
     /// What the key made is over and forgotten.
     #[error("what this key made is gone")]
     Gone,
+    /// Too many were opened lately.
+    #[error("too many checkouts were opened")]
+    TooMany { wait: Duration },
     #[error("there is no such person any more")]
     NoSuchUser,
     #[error(transparent)]
@@ -133,12 +141,18 @@ async fn begin(
             return Err(SubscribeError::AlreadySubscribed);
         }
         sql::open_account(tx, user).await?;
-        if let Some(living) = sql::living_checkout(tx, user).await? {
-            if living.status == Stage::Open || living.expires_at > now {
-                return Ok(Begun::Attempt(living));
-            }
-            sql::end_checkout(tx, living.id, Stage::Expired).await?;
+        let living = sql::living_checkout(tx, user).await?;
+        let living = living.filter(|living| living.status == Stage::Open || living.expires_at > now);
+        // Before what lives is ended for one that may not be begun.
+        if !living.as_ref().is_some_and(|living| fits(living, price, leading))
+            && let Some(oldest) = sql::oldest_checkout(tx, user, now.minus(HOUR), MOST_AN_HOUR).await?
+        {
+            return Err(SubscribeError::TooMany { wait: oldest.plus(HOUR).since(now) });
         }
+        if let Some(living) = living {
+            return Ok(Begun::Attempt(living));
+        }
+        sql::end_dead_checkout(tx, user).await?;
         let new = Checkout {
             id: CheckoutId::new(now),
             user_id: user,
@@ -174,9 +188,17 @@ fn again(checkout: Checkout) -> Result<Open, SubscribeError> {
     Ok(Open { session, url, expires_at, is_replay: true })
 }
 
-/// Asks Stripe for the attempt's session. None when its customer is gone there: then the next attempt makes another.
+/// Asks Stripe for the attempt's session. None when this attempt can come to nothing and another one may.
 async fn make(app: &App, stripe: &Client, attempt: Checkout) -> Result<Option<Checkout>, SubscribeError> {
-    let customer = customer(app, stripe, attempt.user_id).await?;
+    // Written down before the call, so that its repetition is the same call.
+    let customer = match &attempt.customer {
+        Some(customer) => customer.clone(),
+        None => {
+            let customer = customer(app, stripe, attempt.user_id).await?;
+            crate::transaction!(app.store, |tx| { sql::set_customer(tx, attempt.id, &customer).await })?
+                .ok_or(SubscribeError::NoSuchUser)?
+        }
+    };
     let new = NewCheckout {
         customer: &customer,
         user_id: &attempt.user_id.to_string(),
@@ -186,19 +208,12 @@ async fn make(app: &App, stripe: &Client, attempt: Checkout) -> Result<Option<Ch
     };
     let session = match stripe.create_checkout(new, &format!("checkout-{}", attempt.id)).await {
         Ok(session) => session,
-        Err(error) if error.is_missing("customer") => {
-            crate::transaction!(app.store, |tx| {
-                sql::part_from_customer(tx, &customer).await?;
-                sql::end_checkout(tx, attempt.id, Stage::Expired).await
-            })?;
-            return Ok(None);
-        }
-        Err(error) => return Err(error.into()),
+        Err(error) => return give_up(app, stripe, &attempt, &customer, error).await,
     };
     let now = app.clock.now();
     let expires_at = session.expires_at.unwrap_or_else(|| now.plus(LIFE));
     crate::transaction!(app.store, |tx| {
-        if sql::set_open(tx, attempt.id, &customer, &session, expires_at).await? {
+        if sql::set_open(tx, attempt.id, &session, expires_at).await? {
             let due = fulfil::next_look(&attempt, now);
             jobs::enqueue_house_for(tx, &Job::WatchCheckout { id: attempt.id.0 }, due).await?;
         }
@@ -208,8 +223,33 @@ async fn make(app: &App, stripe: &Client, attempt: Checkout) -> Result<Option<Ch
     Ok(sql::checkout(&mut app.store.read().await?, attempt.id).await?)
 }
 
+/// An attempt that is refused, and would be again: it ends, so that the next one may ask otherwise.
+async fn give_up(
+    app: &App,
+    stripe: &Client,
+    attempt: &Checkout,
+    customer: &str,
+    error: stripe::Error,
+) -> Result<Option<Checkout>, SubscribeError> {
+    if error.is_passing() && !error.is_kept() {
+        return Err(error.into());
+    }
+    if error.is_kept() {
+        // What its first call came to is not known: a page that is open must not stay beside the next one.
+        for session in stripe.open_checkouts_of(customer).await? {
+            fulfil::expire(stripe, &session.id).await?;
+        }
+    }
+    let is_gone = error.is_missing("customer");
+    crate::transaction!(app.store, |tx| {
+        sql::end_checkout(tx, attempt.id, Stage::Expired).await?;
+        if is_gone { sql::part_from_customer(tx, customer).await } else { Ok(()) }
+    })?;
+    if is_gone || error.is_kept() { Ok(None) } else { Err(error.into()) }
+}
+
 /// The person's customer, made once: everybody who makes it at the same time makes the same call.
-pub(super) async fn customer(app: &App, stripe: &Client, user: UserId) -> Result<String, SubscribeError> {
+async fn customer(app: &App, stripe: &Client, user: UserId) -> Result<String, SubscribeError> {
     let mut reader = app.store.read().await?;
     let account = sql::account(&mut reader, user).await?.ok_or(SubscribeError::NoSuchUser)?;
     let Account { customer: None, customers_made, .. } = account else {
@@ -217,10 +257,30 @@ pub(super) async fn customer(app: &App, stripe: &Client, user: UserId) -> Result
     };
     let mobile = sql::mobile_of(&mut reader, user).await?.ok_or(SubscribeError::NoSuchUser)?;
     drop(reader);
-    // The number is part of the key: with another one it is another call.
-    let key = format!("customer-{user}-{customers_made}-{mobile}");
-    let made = stripe.create_customer(&mobile, &user.to_string(), &key).await?;
-    let standing = crate::transaction!(app.store, |tx| { sql::adopt_customer(tx, user, &made).await })?;
+    // The number is part of the key (another number is another call), but not to be read in it.
+    let mark = hex::encode(&Sha256::digest(mobile.as_bytes())[..8]);
+    let key = format!("customer-{user}-{customers_made}-{mark}");
+    let made = match stripe.create_customer(&mobile, &user.to_string(), &key).await {
+        Err(error) if error.is_kept() => {
+            // The next request asks under another key.
+            crate::transaction!(app.store, |tx| { sql::skip_customer(tx, user, customers_made).await })?;
+            return Err(error.into());
+        }
+        outcome => outcome?,
+    };
+    let now = app.clock.now();
+    let standing = crate::transaction!(app.store, |tx| {
+        let standing = match jobs::lock(tx, user).await? {
+            Some(_) => sql::adopt_customer(tx, user, &made).await?,
+            None => None,
+        };
+        if standing.as_ref() != Some(&made) {
+            // Nobody's: the person went meanwhile, or has another one by now.
+            jobs::enqueue_house(tx, &Job::CloseCustomer { customer: made.clone(), checkouts: Vec::new() }, now).await?;
+        }
+        Ok::<_, store::Error>(standing)
+    })?;
+    app.live.ring_for_jobs();
     standing.ok_or(SubscribeError::NoSuchUser)
 }
 

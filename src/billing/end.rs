@@ -13,7 +13,7 @@ use crate::stripe::{Client, Refund};
 
 /// The job that ends a subscription. One too many is ended and its last payment given back; said in one line of the
 /// history, however often the job was begun.
-pub async fn work_end(
+pub(super) async fn work_end(
     app: &App,
     claim: &Claim,
     user: UserId,
@@ -22,6 +22,7 @@ pub async fn work_end(
 ) -> Result<(), EndError> {
     match end(app, claim, user, subscription, is_surplus).await {
         Ok(Done::Ended) => work::done(app, claim).await,
+        Ok(Done::Spared) => spare(app, claim, user, subscription).await,
         // The line and the job's end were one transaction.
         Ok(Done::Written(outcome)) => outcome,
         Err(why) => work::put_off(app, claim, &why).await,
@@ -30,6 +31,8 @@ pub async fn work_end(
 
 enum Done {
     Ended,
+    /// It is not one too many.
+    Spared,
     Written(Result<(), EndError>),
 }
 
@@ -39,7 +42,7 @@ async fn end(app: &App, claim: &Claim, user: UserId, subscription: &str, is_surp
         return Ok(Done::Ended);
     };
     if is_surplus && !is_to_be_ended(app, user, &sub).await? {
-        return Ok(Done::Ended);
+        return Ok(Done::Spared);
     }
     stripe.end_subscription(subscription).await?;
     let refund = if is_surplus { give_back(stripe, &sub).await? } else { None };
@@ -60,11 +63,24 @@ async fn is_to_be_ended(app: &App, user: UserId, sub: &Known) -> store::Result<b
     Ok(sub.is_over() && !sql::has_line(&mut reader, user, What::DuplicateEnded, &sub.id).await?)
 }
 
+/// Ends the job of a subscription that is not one too many, unless it has become one while that was found.
+async fn spare(app: &App, claim: &Claim, user: UserId, subscription: &str) -> Result<(), EndError> {
+    let now = app.clock.now();
+    crate::transaction!(app.store, |tx| {
+        jobs::lock(tx, user).await?;
+        let subs = sql::subscriptions(tx, user).await?;
+        if surplus(&subs, app.settings.stripe.grace, now).any(|one| one.id == subscription) {
+            return jobs::wait_house(tx, app.node, claim, now).await;
+        }
+        jobs::finish_house(tx, app.node, claim, "", now).await
+    })
+}
+
 /// Gives back what the last invoice took, if it took something.
 async fn give_back(stripe: &Client, sub: &Known) -> Result<Option<Refund>, crate::stripe::Error> {
     let Some(invoice) = &sub.latest_invoice else { return Ok(None) };
     let Some(payment) = stripe.payment_of(invoice).await? else { return Ok(None) };
-    stripe.refund(&payment, &format!("refund-{}", sub.id)).await
+    stripe.refund(&payment, &format!("refund-{}-{invoice}", sub.id)).await
 }
 
 async fn say_ended(
@@ -82,20 +98,26 @@ async fn say_ended(
         ..Happened::just(What::DuplicateEnded)
     };
     let cause = Cause::End(subscription.to_owned());
-    crate::transaction!(app.store, |tx| {
-        jobs::lock(tx, user).await?;
-        judge(app, tx, user, std::slice::from_ref(&line), &cause, now).await?;
+    let change = app.people.change_beside(user);
+    let ended = crate::transaction!(app.store, |tx| {
+        if jobs::lock(tx, user).await?.is_some() {
+            judge(app, tx, user, std::slice::from_ref(&line), &cause, now).await?;
+        }
         jobs::finish_house(tx, app.node, claim, "", now).await
-    })
+    });
+    change.all();
+    ended
 }
 
 /// Forgets what is held of a person, in the transaction that ends the account, and promises to take them off Stripe: the job
 /// carries Stripe's ids alone. Tokens stay, under an id that leads to nobody: the deployment's budget sums them.
 pub async fn forget(tx: &mut Tx, user: UserId, now: crate::clock::Moment) -> store::Result<()> {
-    if let Some(customer) = sql::account(tx, user).await?.and_then(|account| account.customer) {
-        let checkouts = sql::open_sessions(tx, user).await?;
+    let mut checkouts = sql::open_sessions(tx, user).await?;
+    sql::strip_charges_of(tx, user).await?;
+    for customer in sql::customers_of(tx, user).await? {
         sql::strip_events_of(tx, &customer).await?;
-        jobs::enqueue_house(tx, &Job::CloseCustomer { customer, checkouts }, now).await?;
+        let job = Job::CloseCustomer { customer, checkouts: std::mem::take(&mut checkouts) };
+        jobs::enqueue_house(tx, &job, now).await?;
     }
     sql::delete_prompts(tx, user).await?;
     sql::delete_subscriptions(tx, user).await?;
@@ -105,7 +127,12 @@ pub async fn forget(tx: &mut Tx, user: UserId, now: crate::clock::Moment) -> sto
 }
 
 /// The job that takes a person who is gone off Stripe: open checkouts end, then the customer with every subscription.
-pub async fn close_customer(app: &App, claim: &Claim, customer: &str, checkouts: &[String]) -> Result<(), EndError> {
+pub(super) async fn close_customer(
+    app: &App,
+    claim: &Claim,
+    customer: &str,
+    checkouts: &[String],
+) -> Result<(), EndError> {
     match close(app, customer, checkouts).await {
         Ok(()) => work::done(app, claim).await,
         Err(why) => work::put_off(app, claim, &why).await,

@@ -2,18 +2,19 @@
 //!
 //! An event only says *look*: what is true is fetched. So the order they come in, and how often, changes nothing.
 
-use super::look::{Looked, look};
+use super::look::{LookError, Looked, forget_customer, look};
 use super::sql::{self, KeptEvent, Outcome, Source, Stage};
 use super::work::{self, Undone};
 use super::{Cause, fulfil, taken_back};
 use crate::app::App;
 use crate::clock::Moment;
+use crate::ids::JobId;
 use crate::jobs::{self, Claim, EndError, Job};
-use crate::store::{self, Store};
+use crate::store::{self, Store, Tx};
 use crate::stripe::{Client, Event};
 
 /// Those that something may follow from; all others are kept and ignored.
-const HEEDED: [&str; 16] = [
+pub(super) const HEEDED: [&str; 18] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
@@ -28,6 +29,8 @@ const HEEDED: [&str; 16] = [
     "invoice.paid",
     "invoice.payment_failed",
     "charge.refunded",
+    "charge.refund.updated",
+    "refund.failed",
     "charge.dispute.created",
     "charge.dispute.closed",
 ];
@@ -45,7 +48,7 @@ pub async fn take_in(app: &App, stripe: &Client, event: &Event, source: Source) 
     let is_new = crate::transaction!(app.store, |tx| {
         let is_new = sql::insert_event(tx, event, source, outcome, now).await?;
         if is_new && outcome == Outcome::Waiting {
-            jobs::enqueue_house(tx, &Job::StripeEvent { id: event.id.clone() }, now).await?;
+            promise(tx, &event.id, now).await?;
         }
         Ok::<_, store::Error>(is_new)
     })?;
@@ -57,6 +60,12 @@ pub async fn take_in(app: &App, stripe: &Client, event: &Event, source: Source) 
     Ok(is_new)
 }
 
+/// Sees to it that an event is looked into: one job each, however often it is promised.
+pub(super) async fn promise(tx: &mut Tx, id: &str, now: Moment) -> store::Result<()> {
+    let job = Job::StripeEvent { id: id.to_owned() };
+    jobs::keep_house(tx, JobId::named(&format!("event {id}")), &job, now).await
+}
+
 /// Looks into an event once more, whatever became of it the first time. False: no such event.
 pub async fn replay(app: &App, id: &str) -> store::Result<bool> {
     let now = app.clock.now();
@@ -64,7 +73,7 @@ pub async fn replay(app: &App, id: &str) -> store::Result<bool> {
         if !sql::begin_event_anew(tx, id).await? {
             return Ok(false);
         }
-        jobs::enqueue_house(tx, &Job::StripeEvent { id: id.to_owned() }, now).await?;
+        promise(tx, id, now).await?;
         Ok::<_, store::Error>(true)
     })?;
     app.live.ring_for_jobs_everywhere();
@@ -82,7 +91,7 @@ pub async fn sweep_events(store: &Store, before: Moment, most: u32) -> store::Re
 }
 
 /// The job that looks into an event.
-pub async fn work_event(app: &App, claim: &Claim, id: &str) -> Result<(), EndError> {
+pub(super) async fn work_event(app: &App, claim: &Claim, id: &str) -> Result<(), EndError> {
     match act(app, id).await {
         Ok(outcome) => {
             let now = app.clock.now();
@@ -115,11 +124,23 @@ async fn act(app: &App, id: &str) -> Result<Outcome, Undone> {
     if was_seen(app, &event, customer).await? {
         return Ok(Outcome::Applied);
     }
-    let looked = look(app, stripe, customer, &cause).await?;
-    if event.kind == "customer.deleted" && !stripe.has_customer(customer).await? {
-        crate::transaction!(app.store, |tx| { sql::part_from_customer(tx, customer).await })?;
+    match look(app, stripe, customer, &cause).await {
+        Ok(looked) => {
+            if event.kind == "customer.deleted" && stripe.is_deleted(customer).await? {
+                crate::transaction!(app.store, |tx| { sql::part_from_customer(tx, customer).await })?;
+            }
+            Ok(outcome(looked))
+        }
+        // One that is not known to Stripe keeps what they have, and the comparison says so: it may be another account's.
+        Err(LookError::Stripe(error)) if error.is_missing("customer") => {
+            if stripe.is_deleted(customer).await? {
+                forget_customer(app, customer, &cause).await?;
+                return Ok(Outcome::Applied);
+            }
+            Ok(Outcome::UnknownCustomer)
+        }
+        Err(error) => Err(error.into()),
     }
-    Ok(outcome(looked))
 }
 
 /// Whether a look that began after the event had come was written: news comes in swarms, and one look sees all of it.
@@ -133,7 +154,9 @@ async fn was_seen(app: &App, event: &KeptEvent, customer: &str) -> store::Result
 fn charge_of(event: &KeptEvent) -> Option<&str> {
     match event.kind.as_str() {
         "charge.refunded" => event.object.as_deref(),
-        kind if kind.starts_with("charge.dispute.") => event.charge.as_deref(),
+        kind if ["charge.dispute.", "charge.refund.", "refund."].iter().any(|start| kind.starts_with(start)) => {
+            event.charge.as_deref()
+        }
         _ => None,
     }
 }

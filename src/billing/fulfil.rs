@@ -82,7 +82,7 @@ pub(super) async fn see(app: &App, stripe: &Client, checkout: &Checkout, cause: 
 }
 
 /// The job that looks after an open checkout, should neither its person nor an event come back.
-pub async fn watch(app: &App, claim: &Claim, id: CheckoutId) -> Result<(), EndError> {
+pub(super) async fn watch(app: &App, claim: &Claim, id: CheckoutId) -> Result<(), EndError> {
     match watch_once(app, id).await {
         Ok(None) => work::done(app, claim).await,
         Ok(Some(again)) => {

@@ -43,7 +43,7 @@ pub(super) async fn judge(
 }
 
 /// The job that judges a plan again when a period of grace is over; it waits when another one goes on longer.
-pub async fn judge_again(app: &App, claim: &Claim, user: UserId) -> std::result::Result<(), EndError> {
+pub(super) async fn judge_again(app: &App, claim: &Claim, user: UserId) -> std::result::Result<(), EndError> {
     let now = app.clock.now();
     let change = app.people.change_beside(user);
     let judged: std::result::Result<bool, EndError> = crate::transaction!(app.store, |tx| {

@@ -89,7 +89,7 @@ async fn fetch(stripe: &Client, customer: &str) -> Result<Vec<Known>, stripe::Er
     for sub in stripe.subscriptions_of(customer).await? {
         // The grace is counted from what Stripe says, so that it is the same whenever we happened to look.
         let overdue_since = if sub.status == "past_due" {
-            stripe.overdue_since(&sub.id).await?.or(sub.current_period_start)
+            stripe.overdue_since(&sub.id).await?.or(sub.current_period_start).or(Some(sub.created))
         } else {
             None
         };
@@ -192,5 +192,5 @@ pub(super) async fn end_subscription(
     now: Moment,
 ) -> store::Result<()> {
     let job = Job::EndSubscription { user, subscription: subscription.to_owned(), is_surplus };
-    jobs::keep_house(tx, JobId::named(&format!("end {subscription}")), &job, now).await
+    jobs::keep_house(tx, JobId::named(&format!("end {subscription} {is_surplus}")), &job, now).await
 }

@@ -29,18 +29,17 @@ pub use budget::{Budget, Tokens, budget, count_tokens, sweep_tokens};
 pub use cause::{Cause, Happened, What};
 pub use change::{ChangeError, portal, set_cancels};
 pub use checkout::{Leading, Open, SubscribeError, subscribe};
-pub use end::{close_customer, forget, work_end};
-pub use events::{events, replay, sweep_events, take_in, work_event};
-pub use fulfil::{ReturnError, Returned, come_back, sweep_checkouts, watch};
-pub use judge::judge_again;
+pub use end::forget;
+pub use events::{events, replay, sweep_events, take_in};
+pub use fulfil::{ReturnError, Returned, come_back, sweep_checkouts};
 pub use look::{LookError, Looked, look};
 pub use plans::{apply_limits, grant_plan, replies_at_once};
 pub use quota::{daily_limit, give_back, prompts, spend_one, sweep_prompts};
 pub use sql::{KeptEvent, Line, Outcome, Source, Stage};
 pub use standing::Known;
 pub use status::{Status, history, status};
-pub use sync::{Report, SyncError, keep_syncing, sync, work_sync};
-pub use work::NotConfigured;
+pub use sync::{Report, SyncError, keep_syncing, sync};
+pub use work::{NotConfigured, work};
 
 /// A person's prompts of the current UTC day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::events::take_in;
+use super::events::{self, take_in};
 use super::look::{LookError, Looked, forget_customer, look};
 use super::sql::{self, Source};
 use super::standing::Known;
@@ -19,7 +19,7 @@ use crate::clock::Moment;
 use crate::ids::{JobId, UserId};
 use crate::jobs::{self, Claim, EndError, Job};
 use crate::store;
-use crate::stripe::{Client, Subscription};
+use crate::stripe::{self, Client, Subscription};
 
 /// Read again behind the last reading: an event may become visible after one that is newer.
 const OVERLAP: Duration = Duration::from_mins(10);
@@ -27,6 +27,8 @@ const OVERLAP: Duration = Duration::from_mins(10);
 const EVENTS_KEPT: Duration = Duration::from_hours(29 * 24);
 /// The first time, this much is looked back for refunds and disputes.
 const FIRST_LOOK_BACK: Duration = Duration::from_hours(90 * 24);
+/// An event that nobody has looked into for so long has lost its job.
+const STALE: Duration = Duration::from_hours(1);
 const PAGE: i64 = 500;
 
 /// What a comparison with Stripe found.
@@ -61,7 +63,7 @@ pub async fn keep_syncing(app: &App) -> store::Result<()> {
 }
 
 /// The job that compares with Stripe again and again.
-pub async fn work_sync(app: &App, claim: &Claim) -> Result<(), EndError> {
+pub(super) async fn work_sync(app: &App, claim: &Claim) -> Result<(), EndError> {
     match sync(app, app.settings.stripe.is_sandbox).await {
         Ok(_) => {
             let due = app.clock.now().plus(app.settings.stripe.sync_every);
@@ -91,13 +93,16 @@ pub async fn sync(app: &App, forget_unknown: bool) -> Result<Report, SyncError> 
     let began = app.clock.now();
     let read_until = sql::read_until(&mut app.store.read().await?).await?;
     let mut report = Report::default();
-    read_events(app, stripe, read_until.unwrap_or(began).minus(OVERLAP), &mut report).await?;
-    compare(app, stripe, &mut report).await?;
+    // One part that fails keeps none of the others from healing what it can.
+    let read = read_events(app, stripe, read_until.unwrap_or(began).minus(OVERLAP), &mut report).await;
+    let taken_up = take_up(app, began).await;
+    let compared = compare(app, stripe, &mut report).await;
     let since = read_until.unwrap_or_else(|| began.minus(FIRST_LOOK_BACK));
-    if since.plus(EVENTS_KEPT) < began {
-        look_back(app, stripe, since, &mut report).await?;
+    let looked_back =
+        if since.plus(EVENTS_KEPT) < began { look_back(app, stripe, since, &mut report).await } else { Ok(()) };
+    if read.is_ok() && looked_back.is_ok() {
+        crate::transaction!(app.store, |tx| { sql::set_read_until(tx, began, began).await })?;
     }
-    crate::transaction!(app.store, |tx| { sql::set_read_until(tx, began, began).await })?;
     metrics::counter!("billing_missed_total").increment(report.missed + report.differed);
     if report.missed + report.differed > 0 {
         tracing::warn!(missed = report.missed, differed = report.differed, "no webhook had told what Stripe says");
@@ -113,14 +118,24 @@ pub async fn sync(app: &App, forget_unknown: bool) -> Result<Report, SyncError> 
             tracing::warn!(customer, "Stripe does not know this customer: is the key another account's?");
         }
     }
+    read.and(taken_up).and(compared).and(looked_back)?;
     Ok(report)
+}
+
+/// Promises once more what should long have been looked into: its job was parked, or was some older version's to read.
+async fn take_up(app: &App, now: Moment) -> Result<(), SyncError> {
+    let stale = sql::stale_events(&mut app.store.read().await?, now.minus(STALE), PAGE).await?;
+    for id in stale {
+        crate::transaction!(app.store, |tx| { events::promise(tx, &id, now).await })?;
+    }
+    Ok(())
 }
 
 /// Takes in what is new among Stripe's events, the oldest first.
 async fn read_events(app: &App, stripe: &Client, since: Moment, report: &mut Report) -> Result<(), SyncError> {
-    let mut events = Vec::new();
-    stripe.events(since, |page| events.extend(page)).await?;
-    for event in events.iter().rev() {
+    let mut listed = Vec::new();
+    stripe.events(since, &events::HEEDED, |page| listed.extend(page)).await?;
+    for event in listed.iter().rev() {
         report.events += 1;
         if take_in(app, stripe, event, Source::Sync).await? {
             report.missed += 1;
@@ -151,15 +166,16 @@ async fn compare(app: &App, stripe: &Client, report: &mut Report) -> Result<(), 
     }
     // Of what is left Stripe says nothing.
     customers.extend(known.into_values().filter(|known| !known.is_over()).map(|known| known.customer));
+    let mut failed = Ok(());
     for customer in customers {
         match look(app, stripe, &customer, &Cause::Sync).await {
             Ok(Looked::Written(changes)) if changes > 0 => report.differed += 1,
             Ok(_) => {}
             Err(LookError::Stripe(error)) if error.is_missing("customer") => report.unknown.push(customer),
-            Err(error) => return Err(error.into()),
+            Err(error) => failed = Err(error.into()),
         }
     }
-    Ok(())
+    failed
 }
 
 /// All that Stripe says here without asking more.
@@ -180,6 +196,10 @@ async fn is_somebodys(app: &App, sub: &Subscription, report: &mut Report) -> Res
     }
     drop(reader);
     let customer = crate::transaction!(app.store, |tx| {
+        // Whoever is gone by now is not brought back.
+        if jobs::lock(tx, user).await?.is_none() {
+            return Ok(None);
+        }
         sql::open_account(tx, user).await?;
         sql::adopt_customer(tx, user, &sub.customer).await
     })?;
@@ -191,15 +211,15 @@ async fn is_somebodys(app: &App, sub: &Subscription, report: &mut Report) -> Res
 }
 
 /// Refunds and disputes of which no event tells any more.
-async fn look_back(app: &App, stripe: &Client, since: Moment, report: &mut Report) -> Result<(), SyncError> {
-    let charges = match stripe.charges_taken_back(since).await {
+async fn look_back(app: &App, client: &Client, since: Moment, report: &mut Report) -> Result<(), SyncError> {
+    let charges = match client.charges_taken_back(since).await {
         // Another server of Stripe's protocol may not have these lists.
-        Err(error) if error.is_missing("id") => return Ok(()),
+        Err(stripe::Error::Refused(refusal)) if refusal.status == 404 => return Ok(()),
         outcome => outcome?,
     };
     for charge in charges {
         report.charges += 1;
-        taken_back::look_at_charge(app, stripe, &charge, &Cause::Sync).await?;
+        taken_back::look_at_charge(app, client, &charge, &Cause::Sync).await?;
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! Refunds and disputes: written down, and what the settings say follows.
 
 use super::judge::judge;
-use super::look::{LookError, Looked, end_subscription};
+use super::look::{LookError, Looked, end_subscription, look};
 use super::{Cause, Happened, What, sql};
 use crate::app::App;
 use crate::config::Consequence;
+use crate::ids::UserId;
 use crate::jobs;
 use crate::store;
 use crate::stripe::{self, Charge, Client};
@@ -23,6 +24,8 @@ pub(super) async fn look_at_charge(
     let Some(customer) = &charge.customer else { return Ok(Looked::Nobody) };
     let account = sql::account_of(&mut app.store.read().await?, customer).await?;
     let Some(user) = account.map(|account| account.user_id) else { return Ok(Looked::Nobody) };
+    // Which payment was a subscription's last is only known when its newest news is.
+    look(app, stripe, customer, cause).await?;
     let doomed = if ends(app, &charge) { paid_by(app, stripe, user, &charge).await? } else { None };
     let now = app.clock.now();
     let change = app.people.change_beside(user);
@@ -30,15 +33,16 @@ pub(super) async fn look_at_charge(
         if jobs::lock(tx, user).await?.is_none() {
             return Ok(Looked::Nobody);
         }
+        // Also when it is known already: whoever learnt it may not have known the subscription.
+        if let Some(subscription) = &doomed {
+            end_subscription(tx, user, subscription, false, now).await?;
+        }
         let known = sql::taken_back(tx, &charge.id).await?;
         let happened = news(known, &charge, doomed.as_deref());
         if happened.is_empty() {
             return Ok(Looked::Written(0));
         }
         sql::put_taken_back(tx, user, &charge).await?;
-        if let Some(subscription) = &doomed {
-            end_subscription(tx, user, subscription, false, now).await?;
-        }
         judge(app, tx, user, &happened, cause, now).await?;
         Ok::<_, store::Error>(Looked::Written(happened.len()))
     })?;
@@ -75,14 +79,9 @@ fn ends(app: &App, charge: &Charge) -> bool {
 }
 
 /// The subscription whose last payment this was, if it goes on.
-async fn paid_by(
-    app: &App,
-    stripe: &Client,
-    user: crate::ids::UserId,
-    charge: &Charge,
-) -> Result<Option<String>, LookError> {
+async fn paid_by(app: &App, stripe: &Client, user: UserId, charge: &Charge) -> Result<Option<String>, LookError> {
     let subs = sql::subscriptions(&mut app.store.read().await?, user).await?;
-    for sub in subs.into_iter().filter(|sub| !sub.is_over()) {
+    for sub in subs.into_iter().filter(|sub| sub.is_ours && !sub.is_over()) {
         let Some(invoice) = &sub.latest_invoice else { continue };
         if charge.invoice.as_ref() == Some(invoice) || is_payment_of(stripe, invoice, charge).await? {
             return Ok(Some(sub.id));

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::LookError;
+use super::{LookError, end, events, fulfil, judge, sync};
 use crate::app::App;
-use crate::jobs::{self, Claim, EndError};
+use crate::ids::CheckoutId;
+use crate::jobs::{self, Claim, EndError, Job};
 use crate::stripe;
 
 /// Between two tries; the next is twice as long, up to the longest. There is no last one: news of money is never dropped.
@@ -57,7 +58,7 @@ pub(super) async fn put_off(app: &App, claim: &Claim, why: &Undone) -> Result<()
         tracing::error!(job = %claim.id, %why, "a job of billing waits until this is mended");
         UNTIL_MENDED
     };
-    let due = app.clock.now().plus(pause);
+    let due = app.clock.now().plus(pause + stripe::jitter(pause));
     let note = why.to_string();
     crate::transaction!(app.store, |tx| { jobs::retry_house(tx, app.node, claim, due, &note).await })
 }
@@ -66,4 +67,19 @@ pub(super) async fn put_off(app: &App, claim: &Claim, why: &Undone) -> Result<()
 pub(super) async fn done(app: &App, claim: &Claim) -> Result<(), EndError> {
     let now = app.clock.now();
     crate::transaction!(app.store, |tx| { jobs::finish_house(tx, app.node, claim, "", now).await })
+}
+
+/// Does a job of this room. Safe to cut anywhere, and to repeat.
+pub async fn work(app: &App, claim: &Claim, job: &Job) -> Result<(), EndError> {
+    match job {
+        Job::StripeEvent { id } => events::work_event(app, claim, id).await,
+        Job::WatchCheckout { id } => fulfil::watch(app, claim, CheckoutId(*id)).await,
+        Job::JudgePlan { user } => judge::judge_again(app, claim, *user).await,
+        Job::EndSubscription { user, subscription, is_surplus } => {
+            end::work_end(app, claim, *user, subscription, *is_surplus).await
+        }
+        Job::CloseCustomer { customer, checkouts } => end::close_customer(app, claim, customer, checkouts).await,
+        Job::SyncBilling => sync::work_sync(app, claim).await,
+        Job::Reply { .. } | Job::SendCode { .. } => done(app, claim).await,
+    }
 }

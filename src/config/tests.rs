@@ -332,7 +332,8 @@ fn the_example_says_the_defaults() {
 fn a_stripe_key_needs_a_price_and_a_way_back() {
     let key = ("STRIPE_SECRET_KEY", "sk_test_51Kq2LmSExk29");
     let price = ("STRIPE_PRO_PRICE_ID", "price_1Kq2Lm");
-    let told = |pairs: &[(&'static str, &'static str)]| load(&production(pairs), "").map(|_| ()).expect_err("incomplete");
+    let told =
+        |pairs: &[(&'static str, &'static str)]| load(&production(pairs), "").map(|_| ()).expect_err("incomplete");
     assert_eq!(told(&[key]), ["STRIPE_PRO_PRICE_ID: is missing: STRIPE_SECRET_KEY is set"]);
     assert_eq!(
         told(&[key, price]),

@@ -59,6 +59,7 @@ codes! {
     MethodNotAllowed = "method_not_allowed", 405, "This method is not allowed here";
     BodyTimedOut = "body_timed_out", 408, "The body did not arrive in time";
     AlreadySubscribed = "already_subscribed", 409, "There is a subscription already";
+    ChangeRefused = "change_refused", 409, "Stripe does not let the subscription be changed";
     NotSubscribed = "not_subscribed", 409, "There is no subscription";
     MobileTaken = "mobile_taken", 409, "This number is taken";
     BodyTooLarge = "body_too_large", 413, "The body is too large";

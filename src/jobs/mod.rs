@@ -60,6 +60,12 @@ pub enum Job {
 }
 
 impl Job {
+    /// Whether nothing else would ever do it: it is not given up, however often its process died.
+    #[must_use]
+    pub const fn is_owed(&self) -> bool {
+        matches!(self, Self::EndSubscription { .. } | Self::CloseCustomer { .. })
+    }
+
     const fn kind(&self) -> &'static str {
         match self {
             Self::Reply { .. } => "reply",

@@ -138,8 +138,8 @@ pub(super) async fn keep_house(tx: &mut Tx, id: JobId, job: &Job, due: Moment) -
         tx,
         "insert into jobs (id, kind, payload, lane_seq, head, state, due_at, attempt, faults, crashes, created_at)
          values ($1, $2, $3, 0, true, 'queued', $4, 0, 0, 0, $4)
-         on conflict (id) do update set state = 'queued', due_at = excluded.due_at, faults = 0, crashes = 0,
-                 created_at = excluded.created_at, first_claimed_at = null, finished_at = null, note = null
+         on conflict (id) do update set payload = excluded.payload, head = true, state = 'queued', due_at = excluded.due_at, faults = 0,
+                 crashes = 0, created_at = excluded.created_at, first_claimed_at = null, finished_at = null, note = null
              where jobs.state in ('done', 'parked') or (jobs.state = 'queued' and jobs.due_at > excluded.due_at)",
         id,
         job.kind(),

@@ -13,6 +13,8 @@ use crate::clock::Moment;
 const PAGE: &str = "100";
 /// A server that turns in a circle must end.
 const MOST_PAGES: usize = 10_000;
+/// Why a payment cannot be given back: it was.
+const TAKEN_BACK: [&str; 2] = ["charge_already_refunded", "charge_disputed"];
 
 /// A checkout session to be made.
 #[derive(Clone, Copy, Debug)]
@@ -40,10 +42,10 @@ impl Client {
         id(&customer["id"]).ok_or_else(|| unreadable("customer"))
     }
 
-    /// Whether a customer is there; whoever was deleted is not.
-    pub async fn has_customer(&self, customer: &str) -> Result<bool, Error> {
+    /// Whether Stripe says of a customer that it was deleted. One that is not known to it was not.
+    pub async fn is_deleted(&self, customer: &str) -> Result<bool, Error> {
         match self.call(&["customers", customer], &Ask::Get, &Form::default()).await {
-            Ok(customer) => Ok(customer["deleted"] != true),
+            Ok(customer) => Ok(customer["deleted"] == true),
             Err(error) if error.is_missing("id") => Ok(false),
             Err(error) => Err(error),
         }
@@ -102,10 +104,19 @@ impl Client {
         self.each_page(&["subscriptions"], &form, Subscription::of, |sub| &sub.id, take).await
     }
 
-    /// Sets or takes back the end of a subscription at its period's end.
-    pub async fn set_cancels(&self, subscription: &str, cancels: bool, key: &str) -> Result<(), Error> {
+    /// Sets or takes back the end of a subscription at its period's end; whether it ends by itself then.
+    pub async fn set_cancels(&self, subscription: &str, cancels: bool, key: &str) -> Result<bool, Error> {
+        let path = ["subscriptions", subscription];
         let form = Form::default().with("cancel_at_period_end", if cancels { "true" } else { "false" });
-        self.call(&["subscriptions", subscription], &Ask::Post(key), &form).await.map(|_| ())
+        let changed = self.call(&path, &Ask::Post(key), &form).await?;
+        let read = |object: &Value| Subscription::of(object).ok_or_else(|| unreadable("subscription"));
+        if cancels || !read(&changed)?.cancels {
+            return Ok(read(&changed)?.cancels);
+        }
+        // An end on a day of its own, as Stripe's portal sets it. Both cannot be said in one call.
+        let form = Form::default().with("cancel_at", "");
+        let changed = self.call(&path, &Ask::Post(&format!("{key}-at")), &form).await?;
+        Ok(read(&changed)?.cancels)
     }
 
     /// Ends a subscription at once; one that has ended or is gone is no fault.
@@ -114,12 +125,15 @@ impl Client {
         gone_is_fine(self.call(&["subscriptions", subscription], &Ask::Delete(&key), &Form::default()).await)
     }
 
-    /// Since when a subscription's payment is overdue: the age of its oldest open invoice.
+    /// Since when a subscription's payment is overdue: the age of the first of its newest invoices that are all open. An
+    /// open one before a paid one is an older story.
     pub async fn overdue_since(&self, subscription: &str) -> Result<Option<Moment>, Error> {
-        let form = Form::default().with("subscription", subscription).with("status", "open").with("limit", PAGE);
+        let form = Form::default().with("subscription", subscription).with("limit", PAGE);
         let list = self.call(&["invoices"], &Ask::Get, &form).await?;
         let invoices = list["data"].as_array().ok_or_else(|| unreadable("list of invoices"))?;
-        Ok(invoices.iter().filter_map(|invoice| moment(&invoice["created"])).min())
+        let finished = invoices.iter().filter(|invoice| !matches!(invoice["status"].as_str(), Some("draft" | "void")));
+        let open = finished.take_while(|invoice| invoice["status"] == "open");
+        Ok(open.filter_map(|invoice| moment(&invoice["created"])).min())
     }
 
     /// What paid an invoice: a payment intent, or a charge in older versions; none when nothing did.
@@ -139,6 +153,15 @@ impl Client {
         Ok(id(&first["payment_intent"]).map(Payment::Intent).or_else(|| id(&first["charge"]).map(Payment::Charge)))
     }
 
+    /// The sessions on which a customer can still pay.
+    pub async fn open_checkouts_of(&self, customer: &str) -> Result<Vec<Checkout>, Error> {
+        let form = Form::default().with("customer", customer).with("status", "open").with("limit", PAGE);
+        let mut open = Vec::new();
+        let path = ["checkout", "sessions"];
+        self.each_page(&path, &form, Checkout::of, |session| &session.id, |page| open.extend(page)).await?;
+        Ok(open)
+    }
+
     pub async fn charge(&self, charge: &str) -> Result<Charge, Error> {
         let charge = self.call(&["charges", charge], &Ask::Get, &Form::default()).await?;
         Charge::of(&charge).ok_or_else(|| unreadable("charge"))
@@ -151,7 +174,7 @@ impl Client {
             Payment::Charge(charge) => Form::default().with("charge", charge),
         };
         let refund = match self.call(&["refunds"], &Ask::Post(key), &form).await {
-            Err(Error::Refused(refusal)) if refusal.code == "charge_already_refunded" => return Ok(None),
+            Err(Error::Refused(refusal)) if TAKEN_BACK.contains(&refusal.code.as_str()) => return Ok(None),
             outcome => outcome?,
         };
         let amount = refund["amount"].as_i64().ok_or_else(|| unreadable("refund"))?;
@@ -189,9 +212,10 @@ impl Client {
         Ok(charges)
     }
 
-    /// Events of the last 30 days that are not older than `since`, newest first, page by page.
-    pub async fn events(&self, since: Moment, take: impl FnMut(Vec<Event>)) -> Result<(), Error> {
+    /// Events of these kinds (20 at most) of the last 30 days that are not older than `since`, newest first, page by page.
+    pub async fn events(&self, since: Moment, kinds: &[&str], take: impl FnMut(Vec<Event>)) -> Result<(), Error> {
         let form = Form::default().with("created[gte]", since.seconds().to_string()).with("limit", PAGE);
+        let form = kinds.iter().fold(form, |form, kind| form.with("types[]", kind));
         self.each_page(&["events"], &form, Event::of, |event| &event.id, take).await
     }
 

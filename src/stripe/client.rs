@@ -1,12 +1,14 @@
 //! The client: where Stripe is, the key, how long to wait, and one call with its repetitions.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use super::form::Form;
 use super::{Error, Refusal};
@@ -23,6 +25,8 @@ const MORE_TRIES: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(200);
 /// A longer wait than this is the caller's.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Stripe lets an account make 100 calls a second, a test account 25: a swarm of news must not use them up at once.
+const AT_ONCE: usize = 20;
 const LONGEST_JSON: usize = 16 * 1024 * 1024;
 
 /// Speaks to Stripe, or to any server of its protocol. `Debug` shows no key.
@@ -32,6 +36,7 @@ pub struct Client {
     base: Url,
     /// Whether the key is of the live mode, the test mode, or does not say.
     livemode: Option<bool>,
+    places: Arc<Semaphore>,
 }
 
 /// Settings that no client can be made from.
@@ -59,7 +64,8 @@ impl Client {
         let base = Url::parse(settings.base_url.as_deref().unwrap_or(STRIPE))?;
         let builder = outgoing::client(&base).default_headers(headers(key)?).timeout(PATIENCE);
         let http = builder.build().map_err(|error| Unusable::Tls(outgoing::no_tls(&error)))?;
-        Ok(Some(Self { http, base, livemode: livemode(key.expose_secret()) }))
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        Ok(Some(Self { http, base, livemode: livemode(key.expose_secret()), places }))
     }
 
     /// Whether this event or object belongs to the mode of our key.
@@ -77,7 +83,7 @@ impl Client {
             let word = if outcome.is_ok() { "ok" } else { "error" };
             metrics::histogram!("stripe_call_seconds", "outcome" => word).record(since.elapsed());
             let fault = match outcome {
-                Err(fault) if fault.is_passing() && tries < MORE_TRIES => fault,
+                Err(fault) if fault.is_passing() && !fault.is_kept() && tries < MORE_TRIES => fault,
                 outcome => return outcome,
             };
             let pause = fault.retry_after().unwrap_or(PAUSE * 3_u32.pow(tries));
@@ -90,6 +96,8 @@ impl Client {
     }
 
     async fn once(&self, path: &[&str], ask: &Ask<'_>, form: &Form) -> Result<Value, Error> {
+        // Never closed.
+        let _place = self.places.acquire().await;
         let mut url = self.url(path);
         let (method, key) = match ask {
             Ask::Get => (Method::GET, None),
@@ -111,12 +119,15 @@ impl Client {
             request = request.header("idempotency-key", *key);
         }
         let unreachable = |error: reqwest::Error| Error::Unreachable(outgoing::in_words(&error.without_url()));
-        let answer = request.send().await.map_err(unreachable)?;
+        let mut answer = request.send().await.map_err(unreachable)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        if answer.content_length().is_some_and(|length| length > LONGEST_JSON as u64) {
-            return Err(Error::Unreadable("it is too long".to_owned()));
+        let mut body = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(unreachable)? {
+            if body.len() + piece.len() > LONGEST_JSON {
+                return Err(Error::Unreadable("it is too long".to_owned()));
+            }
+            body.extend_from_slice(&piece);
         }
-        let body = answer.bytes().await.map_err(unreachable)?;
         if !status.is_success() {
             return Err(Error::Refused(Refusal::of(status, &headers, &body)));
         }
@@ -156,7 +167,7 @@ fn livemode(key: &str) -> Option<bool> {
 }
 
 /// Up to half as much again, so that those who were refused together do not come back together.
-fn jitter(pause: Duration) -> Duration {
+pub fn jitter(pause: Duration) -> Duration {
     let mut byte = [0];
     // Without random numbers they do.
     let _ = getrandom::fill(&mut byte);

@@ -6,6 +6,8 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
+/// What is kept of Stripe's words.
+const LONGEST_MESSAGE: usize = 300;
 /// Longer delays than this are mistakes.
 const LONGEST: Duration = Duration::from_hours(1);
 
@@ -35,6 +37,8 @@ pub struct Refusal {
     /// For operators.
     pub message: String,
     pub retry_after: Option<Duration>,
+    /// The key was used before, and this is what came of it then.
+    pub is_replayed: bool,
     /// What `Stripe-Should-Retry` says, where it does.
     should_retry: Option<bool>,
 }
@@ -49,12 +53,21 @@ impl Error {
         }
     }
 
-    /// Whether what was named is not there (any more); by `param`, where several things were named.
+    /// Whether what was named is not there (any more); by `param`, where several things were named. A 404 alone says
+    /// nothing: it may be a proxy's. What is only in the other mode is not missing: the key is the wrong one.
     #[must_use]
     pub fn is_missing(&self, param: &str) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.code == "resource_missing"
-            && (refusal.param == param || refusal.param.is_empty()))
-            || matches!(self, Self::Refused(refusal) if refusal.status == 404)
+            && (refusal.param == param || refusal.param.is_empty())
+            && !refusal.message.contains("similar object exists"))
+    }
+
+    /// Whether the idempotency key will give this answer again and again: another key is needed.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        // 409: somebody else is using it at this moment, and will be done.
+        matches!(self, Self::Refused(refusal)
+            if refusal.status != 409 && (refusal.is_replayed || refusal.kind == "idempotency_error"))
     }
 
     /// How long Stripe wants to be left alone.
@@ -79,7 +92,8 @@ impl Refusal {
             kind: text("type"),
             code: text("code"),
             param: text("param"),
-            message: text("message"),
+            message: text("message").chars().take(LONGEST_MESSAGE).collect(),
+            is_replayed: header("idempotent-replayed") == Some("true"),
             retry_after: seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST)),
             should_retry: header("stripe-should-retry").and_then(|word| word.parse().ok()),
         }
@@ -120,7 +134,17 @@ mod tests {
         let body = r#"{"error":{"type":"invalid_request_error","code":"resource_missing","param":"customer","message":"No such customer: 'cus_1'"}}"#;
         assert!(refusal(400, &[], body).is_missing("customer"));
         assert!(!refusal(400, &[], body).is_missing("price"));
-        assert!(refusal(404, &[], "").is_missing("id"));
+        assert!(!refusal(404, &[], "").is_missing("id"), "a proxy's, perhaps");
+        let elsewhere = r#"{"error":{"code":"resource_missing","param":"id","message":"No such customer: 'cus_1'; a similar object exists in live mode, but a test mode key was used to make this request."}}"#;
+        assert!(!refusal(404, &[], elsewhere).is_missing("id"));
+    }
+
+    #[test]
+    fn an_answer_that_the_key_keeps_is_known() {
+        assert!(refusal(500, &[("idempotent-replayed", "true")], "").is_kept());
+        assert!(refusal(400, &[], r#"{"error":{"type":"idempotency_error"}}"#).is_kept());
+        assert!(!refusal(500, &[], "").is_kept());
+        assert!(!refusal(409, &[], r#"{"error":{"type":"idempotency_error"}}"#).is_kept());
     }
 
     #[test]

@@ -12,6 +12,6 @@ mod object;
 pub mod signature;
 
 pub use calls::{NewCheckout, Payment, Refund};
-pub use client::{Client, Unusable, VERSION};
+pub use client::{Client, Unusable, VERSION, jitter};
 pub use error::{Error, Refusal};
 pub use object::{Charge, Checkout, Event, Price, Subscription};

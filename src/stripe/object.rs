@@ -93,7 +93,8 @@ pub(super) struct Page<T> {
 
 impl<T> Page<T> {
     pub(super) fn of(list: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Self> {
-        let data = list["data"].as_array()?.iter().filter_map(read).collect();
+        // What cannot be read must not pass for what is not there.
+        let data = list["data"].as_array()?.iter().map(read).collect::<Option<_>>()?;
         Some(Self { data, has_more: list["has_more"] == true })
     }
 }

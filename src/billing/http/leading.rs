@@ -41,6 +41,10 @@ fn chosen(
         Some(named) if named.len() > LONGEST => {
             Err(ApiError::field(field, format!("must have at most {LONGEST} characters")))
         }
+        // Readers of addresses drop some of these, and do not agree which.
+        Some(named) if named.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') => {
+            Err(ApiError::field(field, "has characters that no address has"))
+        }
         Some(named) if is_allowed(app, &named) => Ok(named),
         Some(_) => Err(ApiError::field(field, "is not an address that CHECKOUT_RETURN_URLS allows")),
         None => Ok(set.cloned().unwrap_or_else(own)),

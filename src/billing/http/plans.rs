@@ -13,6 +13,7 @@ use crate::http::{Json, List};
 
 /// Nobody waits longer than this for a price; the rest of the answer is known.
 const PATIENCE: Duration = Duration::from_secs(3);
+const KEPT: Duration = Duration::from_mins(1);
 
 #[utoipa::path(
     get, path = "/plans", tag = "Subscription", operation_id = "list_plans",
@@ -29,20 +30,18 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Json<List<PlanView>> {
     Json(List { data, next_cursor: None })
 }
 
-/// What Pro costs, as Stripe said within the last minute.
+/// What Pro costs, as Stripe said last; asked once a minute at most, by one request for all.
 async fn price(app: &App) -> Option<PriceView> {
-    if let Some(known) = app.prices.get(&()) {
-        return known.map(PriceView::from);
-    }
     let (stripe, id) = (app.stripe.as_ref()?, app.settings.stripe.pro_price.as_deref()?);
-    let price = match tokio::time::timeout(PATIENCE, stripe.price(id)).await {
-        Ok(Ok(price)) => Some(price),
-        Ok(Err(cause)) => {
-            tracing::warn!(%cause, "Stripe did not say what Pro costs");
-            None
+    let mut known = app.price.lock().await;
+    let now = app.clock.now();
+    if known.asked_at.is_none_or(|at| now.since(at) >= KEPT) {
+        known.asked_at = Some(now);
+        match tokio::time::timeout(PATIENCE, stripe.price(id)).await {
+            Ok(Ok(price)) => known.price = Some(price),
+            Ok(Err(cause)) => tracing::warn!(%cause, "Stripe did not say what Pro costs"),
+            Err(_) => tracing::warn!("Stripe did not say what Pro costs in time"),
         }
-        Err(_) => None,
-    };
-    app.prices.insert((), price.clone());
-    price.map(PriceView::from)
+    }
+    known.price.clone().map(PriceView::from)
 }

@@ -37,6 +37,7 @@ impl From<SubscribeError> for ApiError {
             SubscribeError::AlreadySubscribed => Self::new(Code::AlreadySubscribed),
             SubscribeError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch),
             SubscribeError::Gone => Self::new(Code::CheckoutNotFound).detail("What this Idempotency-Key made is gone"),
+            SubscribeError::TooMany { wait } => Self::new(Code::RateLimited).retry_after(wait.as_secs() + 1),
             SubscribeError::NoSuchUser => Self::new(Code::SessionEnded),
             SubscribeError::NotConfigured(error) => error.into(),
             SubscribeError::Look(error) => error.into(),
@@ -48,6 +49,7 @@ impl From<ChangeError> for ApiError {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::NotSubscribed => Self::new(Code::NotSubscribed),
+            ChangeError::Refused => Self::new(Code::ChangeRefused),
             ChangeError::NotConfigured(error) => error.into(),
             ChangeError::Look(error) => error.into(),
         }

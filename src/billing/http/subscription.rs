@@ -74,7 +74,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, me: SignedIn) -> Result<Js
 #[utoipa::path(
     post, path = "/subscription/cancel", tag = "Subscription", operation_id = "cancel_subscription",
     responses((status = 200, description = "It ends with its period", body = StatusView)),
-    extensions(("x-problems" = json!(["not_subscribed", "billing_not_configured", "billing_unavailable"]))),
+    extensions(("x-problems" = json!(["not_subscribed", "change_refused", "billing_not_configured", "billing_unavailable"]))),
     security(("bearer" = [])),
 )]
 pub(super) async fn cancel(State(app): State<Arc<App>>, me: SignedIn) -> Result<Json<StatusView>, ApiError> {
@@ -84,7 +84,7 @@ pub(super) async fn cancel(State(app): State<Arc<App>>, me: SignedIn) -> Result<
 #[utoipa::path(
     post, path = "/subscription/resume", tag = "Subscription", operation_id = "resume_subscription",
     responses((status = 200, description = "It goes on", body = StatusView)),
-    extensions(("x-problems" = json!(["not_subscribed", "billing_not_configured", "billing_unavailable"]))),
+    extensions(("x-problems" = json!(["not_subscribed", "change_refused", "billing_not_configured", "billing_unavailable"]))),
     security(("bearer" = [])),
 )]
 pub(super) async fn resume(State(app): State<Arc<App>>, me: SignedIn) -> Result<Json<StatusView>, ApiError> {

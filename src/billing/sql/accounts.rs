@@ -62,6 +62,14 @@ pub(in crate::billing) async fn adopt_customer(tx: &mut Tx, user: UserId, custom
     Ok(account(tx, user).await?.and_then(|account| account.customer))
 }
 
+/// The call that makes a customer can come to nothing under its key.
+pub(in crate::billing) async fn skip_customer(tx: &mut Tx, user: UserId, made: i64) -> Result<()> {
+    let sql =
+        "update billing_accounts set customers_made = customers_made + 1 where user_id = $1 and customers_made = $2";
+    execute!(tx, sql, user, made)?;
+    Ok(())
+}
+
 /// The customer is gone at Stripe: the next checkout makes a new one.
 pub(in crate::billing) async fn part_from_customer(tx: &mut Tx, customer: &str) -> Result<()> {
     execute!(tx, "update billing_accounts set customer = null where customer = $1", customer)?;

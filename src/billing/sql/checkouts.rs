@@ -73,20 +73,35 @@ pub(in crate::billing) async fn insert_checkout(tx: &mut Tx, new: &Checkout) -> 
     Ok(())
 }
 
+/// Whose session it will be, decided once; None when the attempt is gone.
+pub(in crate::billing) async fn set_customer(tx: &mut Tx, id: CheckoutId, customer: &str) -> Result<Option<String>> {
+    let sql = "update checkouts set customer = coalesce(customer, $2) where id = $1 returning customer";
+    Ok(fetch_optional!(tx, (String,), sql, id, customer)?.map(|(customer,)| customer))
+}
+
+/// When the oldest of a person's newest `most` attempts since then was begun; None when there are fewer.
+pub(in crate::billing) async fn oldest_checkout(
+    tx: &mut Tx,
+    user: UserId,
+    since: Moment,
+    most: i64,
+) -> Result<Option<Moment>> {
+    let sql = "select created_at from checkouts where user_id = $1 and created_at > $2 order by created_at desc limit 1 offset $3";
+    Ok(fetch_optional!(tx, (Moment,), sql, user, since, most - 1)?.map(|(at,)| at))
+}
+
 /// False when another request has done it, or the attempt is over.
 pub(in crate::billing) async fn set_open(
     tx: &mut Tx,
     id: CheckoutId,
-    customer: &str,
     session: &stripe::Checkout,
     expires_at: Moment,
 ) -> Result<bool> {
     let changed = execute!(
         tx,
-        "update checkouts set status = 'open', customer = $2, session = $3, url = $4, expires_at = $5
+        "update checkouts set status = 'open', session = $2, url = $3, expires_at = $4
          where id = $1 and status = 'making'",
         id,
-        customer,
         &session.id,
         &session.url,
         expires_at
@@ -98,6 +113,21 @@ pub(in crate::billing) async fn set_open(
 pub(in crate::billing) async fn end_checkout(tx: &mut Tx, id: CheckoutId, how: Stage) -> Result<()> {
     execute!(tx, "update checkouts set status = $2 where id = $1 and status in ('making', 'open')", id, how)?;
     Ok(())
+}
+
+/// Ends whatever attempt of a person's is not over.
+pub(in crate::billing) async fn end_dead_checkout(tx: &mut Tx, user: UserId) -> Result<()> {
+    let sql = "update checkouts set status = 'expired' where user_id = $1 and status in ('making', 'open')";
+    execute!(tx, sql, user)?;
+    Ok(())
+}
+
+/// Every customer that is or was a person's.
+pub(in crate::billing) async fn customers_of(on: &mut impl On, user: UserId) -> Result<Vec<String>> {
+    let sql = "select customer from billing_accounts where user_id = $1 and customer is not null
+               union select customer from subscriptions where user_id = $1
+               union select customer from checkouts where user_id = $1 and customer is not null";
+    Ok(fetch_all!(on, (String,), sql, user)?.into_iter().map(|(customer,)| customer).collect())
 }
 
 /// The sessions of a person's that may be open.

@@ -1,6 +1,7 @@
 //! Events of Stripe's, and how far they were read.
 
 use crate::clock::Moment;
+use crate::ids::UserId;
 use crate::store::{On, Result, Store, Tx};
 use crate::stripe::Event;
 use crate::{execute, fetch_all, fetch_one, fetch_optional};
@@ -62,6 +63,8 @@ pub(in crate::billing) async fn insert_event(
     outcome: Outcome,
     now: Moment,
 ) -> Result<bool> {
+    // Of what nothing follows from, nothing is kept but that it came: it may be about anybody.
+    let about = |id: &Option<String>| id.clone().filter(|_| outcome == Outcome::Waiting);
     let inserted = execute!(
         tx,
         "insert into stripe_events (id, kind, created_at, received_at, livemode, api_version, object, customer, charge,
@@ -75,9 +78,9 @@ pub(in crate::billing) async fn insert_event(
         now,
         event.livemode,
         &event.api_version,
-        &event.object,
-        &event.customer,
-        &event.charge,
+        about(&event.object),
+        about(&event.customer),
+        about(&event.charge),
         source,
         outcome
     )?;
@@ -111,6 +114,24 @@ pub(in crate::billing) async fn strip_event(tx: &mut Tx, id: &str) -> Result<()>
         id
     )?;
     Ok(())
+}
+
+/// The same for what is known by a payment alone, as disputes are.
+pub(in crate::billing) async fn strip_charges_of(tx: &mut Tx, user: UserId) -> Result<()> {
+    execute!(
+        tx,
+        "update stripe_events set customer = null, object = null, charge = null
+         where charge in (select charge from charges_taken_back where user_id = $1)",
+        user
+    )?;
+    Ok(())
+}
+
+/// Events that were to be looked into before then and were not, at most `most`.
+pub(in crate::billing) async fn stale_events(on: &mut impl On, before: Moment, most: i64) -> Result<Vec<String>> {
+    let sql =
+        "select id from stripe_events where outcome = 'waiting' and received_at < $1 order by received_at limit $2";
+    Ok(fetch_all!(on, (String,), sql, before, most)?.into_iter().map(|(id,)| id).collect())
 }
 
 pub(in crate::billing) async fn strip_events_of(tx: &mut Tx, customer: &str) -> Result<()> {

@@ -56,6 +56,32 @@ async fn cancelling_holds_before_any_webhook_and_not_at_all_while_stripe_is_away
 }
 
 #[tokio::test]
+async fn an_end_that_was_set_on_a_day_of_its_own_is_taken_back_too() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    let sub = ada.buys().await;
+    // As Stripe's portal writes it for accounts with flexible billing.
+    let end = "1797847200"; // 2026-12-21T10:00:00Z
+    app.stripe("POST", &format!("subscriptions/{sub}"), &[("cancel_at", end)]).await;
+    app.hear().await;
+    assert_eq!(ada.standing().await["cancel_at_period_end"], true);
+    let resumed = ada.post("/subscription/resume", json!({})).await.expect(200).json();
+    assert_eq!(resumed["cancel_at_period_end"], false);
+    assert_eq!(app.shop().subscription(&sub).expect("it is there")["cancel_at"], json!(null));
+}
+
+#[tokio::test]
+async fn what_stripe_does_not_let_be_changed_is_not_said_to_be() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    let sub = ada.buys().await;
+    let managed = Fault::of(400).with_message("The subscription is managed by the subscription schedule");
+    app.shop().script(Rule::on("POST", &format!("/v1/subscriptions/{sub}")).refuse(managed));
+    assert_eq!(ada.post("/subscription/cancel", json!({})).await.expect(409).code(), "change_refused");
+    assert_eq!(ada.standing().await["cancel_at_period_end"], false);
+}
+
+#[tokio::test]
 async fn the_portal_leads_to_stripe_and_back() {
     let app = TestApp::selling().await;
     let ada = app.sign_up().await;

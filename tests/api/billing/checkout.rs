@@ -178,6 +178,55 @@ async fn an_attempt_whose_outcome_is_not_known_is_taken_up_by_the_next_request()
 }
 
 #[tokio::test]
+async fn an_attempt_that_stripe_refuses_for_good_is_not_repeated() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    // A price that is archived, say; then the operator has mended it.
+    app.shop().script(Rule::on("POST", "/v1/checkout/sessions").refuse(Fault::of(400).with_message("No such price")));
+    assert_eq!(ada.post("/subscribe/pro", json!({})).await.expect(503).code(), "billing_unavailable");
+    ada.opens_checkout().await;
+    let journal = app.shop().journal().into_iter();
+    let keys: Vec<_> =
+        journal.filter(|entry| entry.path == "/v1/checkout/sessions").map(|entry| entry.idempotency_key).collect();
+    assert!(keys.len() == 2 && keys[0] != keys[1], "another call has another key: {keys:?}");
+}
+
+#[tokio::test]
+async fn a_failure_that_stripe_keeps_under_the_key_is_left_behind() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    for path in ["/v1/customers", "/v1/checkout/sessions"] {
+        // Carried out, and answered by an error that every repetition gets.
+        let kept = Rule { remember: true, ..Rule::on("POST", path).refuse(Fault::of(500)).after() };
+        app.shop().script(kept);
+    }
+    let mut tries = 0;
+    while ada.post("/subscribe/pro", json!({})).await.status != 200 {
+        tries += 1;
+        assert!(tries < 5, "it never gets past it");
+    }
+    let customer = ada.customer().await;
+    let open = app.stripe("GET", &format!("checkout/sessions?customer={customer}&status=open"), &[]).await;
+    assert_eq!(open["data"].as_array().map(Vec::len), Some(1), "the page of the lost answer is closed: {open}");
+}
+
+#[tokio::test]
+async fn who_opens_one_checkout_after_the_other_has_to_wait() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    for number in 0..20 {
+        let there = json!({"success_url": format!("http://localhost/{number}")});
+        ada.post("/subscribe/pro", there).await.expect(200);
+    }
+    let refusal = ada.post("/subscribe/pro", json!({"success_url": "http://localhost/20"})).await.expect(429);
+    assert_eq!((refusal.code().as_str(), refusal.header("retry-after")), ("rate_limited", Some("3601")));
+    // What was open stays so.
+    ada.post("/subscribe/pro", json!({"success_url": "http://localhost/19"})).await.expect(200);
+    app.clock.advance(Duration::from_secs(3601));
+    ada.at(&app).post("/subscribe/pro", json!({"success_url": "http://localhost/20"})).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_card_that_is_declined_buys_nothing_and_the_session_stays_open() {
     let app = TestApp::selling().await;
     let ada = app.sign_up().await;
@@ -248,12 +297,19 @@ async fn a_subscription_that_is_not_of_our_checkout_is_left_alone() {
     let ada = app.sign_up().await;
     let first = ada.buys().await;
     let customer = ada.customer().await;
+    app.clock.advance(Duration::from_secs(1));
     let form = [("customer", customer.as_str()), ("items[0][price]", "price_sandbox_pro")];
     let other = app.stripe("POST", "subscriptions", &form).await;
     app.hear().await;
-    for id in [first.as_str(), other["id"].as_str().expect("an id")] {
+    let other = other["id"].as_str().expect("an id");
+    for id in [first.as_str(), other] {
         assert_eq!(app.shop().subscription(id).expect("it is there")["status"], "active");
     }
+    ada.post("/subscription/cancel", json!({})).await.expect(200);
+    let cancels = |id: &str| app.shop().subscription(id).expect("it is there")["cancel_at_period_end"].clone();
+    assert_eq!(cancels(&first), true);
+    // It was bought a moment later, so ours is the one that counts.
+    assert_eq!(cancels(other), false);
 }
 
 #[tokio::test]
@@ -296,8 +352,14 @@ async fn only_allowed_addresses_are_led_back_to() {
     for allowed in ["https://app.example.com/billing/done?a=1", "chat-app://paid", "http://127.0.0.1:5173/x"] {
         ada.post("/subscribe/pro", json!({"success_url": allowed, "cancel_url": allowed})).await.expect(200);
     }
-    for foreign in ["https://evil.example/billing", "https://app.example.com/other", "javascript:alert(1)", "/paid", ""]
-    {
+    for foreign in [
+        "https://evil.example/billing",
+        "https://app.example.com/other",
+        "javascript:alert(1)",
+        "/paid",
+        "",
+        "http://local\thost/",
+    ] {
         for field in ["success_url", "cancel_url"] {
             let refusal = ada.post("/subscribe/pro", json!({(field): foreign})).await.expect(422).json();
             assert_eq!(refusal["errors"][0]["field"], field, "{foreign}");

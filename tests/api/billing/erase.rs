@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gemini_backend::account;
-use gemini_backend::sandbox::stripe::{Fault, Rule};
+use gemini_backend::sandbox::stripe::{Ended, Entry, Fault, Rule};
 
 use crate::harness::TestApp;
 
@@ -32,4 +32,34 @@ async fn erasing_an_account_ends_what_it_has_at_stripe() {
     ] {
         assert_eq!(app.count(table).await, 0, "{table}");
     }
+}
+
+#[tokio::test]
+async fn a_customer_that_is_made_while_its_person_goes_is_closed_again() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    app.shop().script(Rule::on("POST", "/v1/customers").hold());
+    let request = {
+        let call = ada.call("POST", "/subscribe/pro");
+        tokio::spawn(async move { call.send().await })
+    };
+    let held = |entries: &[Entry]| entries.iter().any(|entry| entry.end == Ended::Held);
+    app.shop().wait_until(held).await;
+    account::erase(&app.app, ada.user).await.expect("it is erased");
+    app.shop().release();
+    request.await.expect("an answer").expect(401);
+    app.settle().await;
+    let customers = app.stripe("GET", "customers", &[]).await;
+    assert_eq!(customers["data"], serde_json::json!([]), "nobody is left behind there");
+}
+
+#[tokio::test]
+async fn events_that_change_nothing_keep_nothing_of_whom_they_are_about() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    let named =
+        "select count(*) from stripe_events where outcome = 'ignored' and (customer is not null or object is not null)";
+    assert_eq!(app.count(named).await, 0);
+    assert!(app.count("select count(*) from stripe_events where outcome = 'ignored'").await > 0);
 }

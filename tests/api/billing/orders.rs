@@ -158,6 +158,10 @@ async fn hold_against_stripe(app: &TestApp, subscribers: &[Subscriber<'_>]) {
     }
     let uncaused = app.count("select count(*) from billing_history where cause <> 'event' or cause_id is null").await;
     assert_eq!(uncaused, 0, "each change names the event that caused it");
+    let doubled = app
+        .count("select count(*) from (select 1 from billing_history group by user_id, what, cause_id having count(*) > 1) d")
+        .await;
+    assert_eq!(doubled, 0, "no event is the cause of one change twice");
 }
 
 #[tokio::test]

@@ -144,3 +144,41 @@ async fn a_database_that_was_put_back_finds_its_subscribers_again() {
     assert_eq!((report.differed, report.unmatched.len()), (1, 0));
     assert_eq!(ada.at(&later).stands().await, ("pro".to_owned(), "active".to_owned()));
 }
+
+#[tokio::test]
+async fn an_event_that_lost_its_job_is_taken_up_by_the_comparison() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    app.block_webhooks();
+    let charge = app.stripe("GET", "charges", &[]).await["data"][0]["id"].as_str().expect("a charge").to_owned();
+    app.stripe("POST", "refunds", &[("charge", &charge)]).await;
+    let event = app.shop().events().into_iter().rfind(|event| event["type"] == "charge.refunded").expect("an event");
+    let (id, at) = (event["id"].as_str().expect("an id"), app.clock.now());
+    let parked = transaction!(app.app.store, |tx| {
+        execute!(
+            tx,
+            "insert into stripe_events (id, kind, created_at, received_at, livemode, object, source, outcome)
+             values ($1, 'charge.refunded', $2, $2, false, $3, 'webhook', 'waiting')",
+            id,
+            at,
+            &charge
+        )
+    });
+    parked.expect("an event without a job");
+    app.clock.advance(HOUR + Duration::from_secs(1));
+    billing::sync(&app.app, false).await.expect("Stripe is there");
+    app.settle().await;
+    assert_eq!(ada.at(&app).stands().await, ("basic".to_owned(), "canceled".to_owned()));
+}
+
+#[tokio::test]
+async fn one_part_that_fails_keeps_no_other_from_healing() {
+    let app = TestApp::selling().await;
+    app.block_webhooks();
+    let ada = app.sign_up().await;
+    ada.pays().await;
+    app.shop().script(Rule::on("GET", "/v1/events").always().refuse(Fault::of(403)));
+    billing::sync(&app.app, false).await.expect_err("a restricted key without events");
+    assert_eq!(ada.stands().await, ("pro".to_owned(), "active".to_owned()));
+}

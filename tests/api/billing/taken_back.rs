@@ -38,6 +38,46 @@ async fn a_whole_refund_ends_the_subscription_it_paid_for() {
 }
 
 #[tokio::test]
+async fn a_refund_that_is_told_before_the_purchase_ends_it_all_the_same() {
+    let app = TestApp::selling().await;
+    app.block_webhooks();
+    let ada = app.sign_up().await;
+    ada.pays().await;
+    let charge = charge(&ada).await;
+    app.stripe("POST", "refunds", &[("charge", &charge)]).await;
+    let (refund, others): (Vec<_>, Vec<_>) =
+        app.shop().events().into_iter().partition(|event| event["type"] == "charge.refunded");
+    for event in refund.iter().chain(&others) {
+        app.webhook(event).await.expect(200);
+        app.settle().await;
+    }
+    assert_eq!(ada.stands().await, ("basic".to_owned(), "canceled".to_owned()));
+    assert_eq!(line(&ada, "refunded").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_refund_that_was_known_before_its_subscription_is_heeded_when_it_is_told_again() {
+    let app = TestApp::selling_with(|settings| settings.stripe.on_refund = Consequence::Keep).await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    let charge = charge(&ada).await;
+    app.stripe("POST", "refunds", &[("charge", &charge)]).await;
+    app.hear().await;
+    assert_eq!(ada.stands().await.0, "pro", "kept");
+    app.stop().await;
+    let stricter = app.reset(|settings| settings.stripe.on_refund = Consequence::Cancel).await;
+    stricter.work();
+    let events = app.shop().events().into_iter();
+    let refund = events.filter(|event| event["type"] == "charge.refunded").last().expect("an event");
+    let id = refund["id"].as_str().expect("an id");
+    assert!(gemini_backend::billing::replay(&stricter.app, id).await.expect("the database is there"));
+    stricter.app.live.ring_for_jobs();
+    stricter.settle().await;
+    assert_eq!(ada.at(&stricter).stands().await, ("basic".to_owned(), "canceled".to_owned()));
+    assert_eq!(line(&ada.at(&stricter), "refunded").await.len(), 1, "said once");
+}
+
+#[tokio::test]
 async fn a_part_of_it_is_written_down_and_ends_nothing() {
     let app = TestApp::selling().await;
     let ada = app.sign_up().await;
