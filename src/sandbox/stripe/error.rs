@@ -36,7 +36,7 @@ pub struct Fault {
     pub raw: Option<String>,
     /// Found before anything was executed: an idempotency key does not remember it.
     #[serde(skip)]
-    pub(super) is_early: bool,
+    pub is_early: bool,
 }
 
 impl Fault {
