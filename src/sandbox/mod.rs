@@ -2,5 +2,8 @@
 //!
 //! They share no type with the clients, so that a wrong guess about the wire cannot cancel itself out.
 
+mod journal;
+mod rules;
+
 pub mod gemini;
 pub mod stripe;

@@ -123,3 +123,15 @@ async fn the_journal_shows_forms_as_json_forgets_the_oldest_and_its_file_does_no
     assert_eq!(stripe.delete("/sandbox/journal").await.0, 204);
     assert!(stripe.sandbox.journal().is_empty());
 }
+
+#[tokio::test]
+async fn the_documented_rules_are_understood() {
+    let document = include_str!("../../docs/SANDBOX.md");
+    let (_, document) = document.split_once("# The Stripe sandbox").expect("its part");
+    let rules = document.split("```json").nth(1).and_then(|rest| rest.split("```").next()).expect("rules");
+    let rules: Value = serde_json::from_str(rules).expect("JSON");
+    let stripe = Visitor::start().await;
+    assert_eq!(stripe.control("/sandbox/script", &rules).await.0, 204);
+    let waiting = stripe.get("/sandbox/script").await.1["rules"].as_array().map(Vec::len);
+    assert_eq!(waiting, rules.as_array().map(Vec::len));
+}

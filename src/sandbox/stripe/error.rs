@@ -97,8 +97,9 @@ impl Fault {
         Box::new(fault)
     }
 
-    pub(super) fn code(self: Box<Self>, code: &str) -> Refusal {
-        Box::new(self.with_code(code))
+    pub(super) fn code(mut self: Box<Self>, code: &str) -> Refusal {
+        self.code = Some(code.to_owned());
+        self
     }
 
     pub(super) fn param(mut self: Box<Self>, param: &str) -> Refusal {
