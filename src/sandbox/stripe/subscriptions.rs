@@ -141,7 +141,7 @@ pub(super) fn list(world: &World, asked: &Value) -> Result<Value, Refusal> {
                 None => it.status != Status::Canceled,
                 Some("all") => true,
                 Some("ended") => it.status.is_over(),
-                Some(word) => it.status.word() == word,
+                Some(one) => it.status.word() == one,
             }
     })
 }
