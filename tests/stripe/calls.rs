@@ -195,6 +195,8 @@ async fn an_invoice_leads_to_its_charge_and_the_charge_back_to_the_money() {
     let seen = stripe.told(0).len();
     let (status, refund) = stripe.post("/v1/refunds", &[("payment_intent", &id(&intent)), ("amount", "9900")]).await;
     assert_eq!((status, &refund["charge"], &refund["status"]), (200, &json!(charge), &json!("succeeded")));
+    let (status, body) = stripe.post("/v1/refunds", &[("charge", &charge), ("amount", "40001")]).await;
+    assert_eq!((status, &body["error"]["param"]), (400, &json!("amount")));
     let (status, refund) = stripe.post("/v1/refunds", &[("charge", &charge), ("reason", "duplicate")]).await;
     assert_eq!((status, &refund["amount"]), (200, &json!(40_000)));
     let (status, body) = stripe.post("/v1/refunds", &[("charge", &charge)]).await;

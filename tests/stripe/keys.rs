@@ -27,8 +27,8 @@ async fn the_same_request_again_has_the_same_answer_for_a_day() {
     let replays: Vec<bool> = stripe.sandbox.journal().iter().map(|entry| entry.is_replayed).collect();
     assert_eq!(replays, [false, true, false]);
     stripe.advance(DAY);
-    let (_, later, is_replayed) = make(&stripe, "k1", "2").await;
-    assert!(!is_replayed && later["id"] != first["id"]);
+    let (status, later, is_replayed) = make(&stripe, "k1", "2").await;
+    assert!(status == 200 && !is_replayed && later["id"] != first["id"], "{later}");
 }
 
 #[tokio::test]
