@@ -17,6 +17,7 @@ use crate::live::Live;
 use crate::people::People;
 use crate::sms;
 use crate::store::{self, Signal, Store};
+use crate::stripe;
 use crate::traces::Traces;
 
 /// A user, the user's `rooms_rev`, and which part of their list: archived or not, after which room, how many.
@@ -34,6 +35,10 @@ pub struct App {
     pub people: People,
     pub gemini: gemini::Client,
     pub sms: sms::Sender,
+    /// None where nothing is sold.
+    pub stripe: Option<stripe::Client>,
+    /// What Pro costs, as Stripe said lately; None when it did not say.
+    pub prices: Cache<(), Option<stripe::Price>>,
     pub traces: Traces,
     /// Room lists as they were sent.
     pub room_lists: Cache<RoomsKept, Arc<[u8]>>,
@@ -58,6 +63,8 @@ impl App {
             keys: Keys::new(&settings.auth).map_err(|error| BadKey(error.to_string()))?,
             gemini: gemini::Client::new(&settings.gemini).map_err(|error| BadKey(error.to_string()))?,
             sms: sms::Sender::new(&settings.auth.otp_delivery).map_err(|error| BadKey(error.to_string()))?,
+            stripe: stripe::Client::new(&settings.stripe).map_err(|error| BadKey(error.to_string()))?,
+            prices: Cache::builder().max_capacity(1).time_to_live(Duration::from_mins(1)).build(),
             traces: Traces::to(settings.server.otlp_endpoint.as_ref()).map_err(|error| BadKey(error.to_string()))?,
             live: Live::in_memory(signal.clone()),
             limits: Limits::in_memory(),

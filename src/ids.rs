@@ -1,6 +1,7 @@
 //! Ids: UUIDv7, one type for each kind of thing, so that a room's id cannot be passed for a user's.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::clock::Moment;
@@ -60,6 +61,8 @@ ids! {
     CodeId
     /// Something that counts against a number.
     MarkId
+    /// An attempt at a checkout.
+    CheckoutId
     /// A request whose client gave it no id.
     RequestId
 }
@@ -67,6 +70,17 @@ ids! {
 impl From<MessageId> for JobId {
     fn from(reply: MessageId) -> Self {
         Self(reply.0)
+    }
+}
+
+impl JobId {
+    /// The id of a job that there is only one of, by its name: the same on every node.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        let hash = Sha256::digest(name.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 }
 

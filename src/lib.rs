@@ -2,6 +2,8 @@
 //!
 //! The rooms, upper floors first; imports point down this list and never up.
 
+#![recursion_limit = "256"]
+
 pub mod cli;
 
 pub mod retention;
@@ -27,6 +29,7 @@ pub mod limits;
 pub mod live;
 pub mod people;
 pub mod sms;
+pub mod stripe;
 pub mod traces;
 
 pub mod http;

@@ -12,6 +12,7 @@ use crate::billing;
 use crate::clock::Moment;
 use crate::http::replay;
 use crate::jobs;
+use crate::sms;
 use crate::store;
 
 /// Between two batches, so that whoever writes comes in between.
@@ -28,10 +29,14 @@ enum Kept {
     Sessions,
     Signups,
     Marks,
+    StripeEvents,
+    Checkouts,
+    SmsMinutes,
+    SmsDays,
 }
 
 impl Kept {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::Jobs,
         Self::IdempotencyKeys,
         Self::PromptDays,
@@ -40,6 +45,10 @@ impl Kept {
         Self::Sessions,
         Self::Signups,
         Self::Marks,
+        Self::StripeEvents,
+        Self::Checkouts,
+        Self::SmsMinutes,
+        Self::SmsDays,
     ];
 
     const fn name(self) -> &'static str {
@@ -52,6 +61,10 @@ impl Kept {
             Self::Sessions => "sessions",
             Self::Signups => "signups",
             Self::Marks => "number_marks",
+            Self::StripeEvents => "stripe_events",
+            Self::Checkouts => "checkouts",
+            Self::SmsMinutes => "sms_minutes",
+            Self::SmsDays => "sms_days",
         }
     }
 
@@ -68,6 +81,10 @@ impl Kept {
             Self::Sessions => auth::sweep(app, Swept::Sessions, now, most).await,
             Self::Signups => auth::sweep(app, Swept::Signups, now, most).await,
             Self::Marks => auth::sweep(app, Swept::Marks, now, most).await,
+            Self::StripeEvents => billing::sweep_events(store, now.minus(kept.stripe_events), most).await,
+            Self::Checkouts => billing::sweep_checkouts(store, now.minus(kept.stripe_events), most).await,
+            Self::SmsMinutes => sms::sweep_minutes(store, now, most).await,
+            Self::SmsDays => sms::sweep_days(store, &now.minus(kept.token_days).day(), most).await,
         }
     }
 }

@@ -19,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::account;
 use crate::app::App;
 use crate::auth;
+use crate::billing;
 use crate::chat;
 use crate::http::{ApiError, Code, openapi};
 
@@ -30,6 +31,7 @@ fn operations() -> OpenApiRouter<Arc<App>> {
         .merge(auth::http::router())
         .merge(account::http::router())
         .merge(chat::http::router())
+        .merge(billing::http::router())
         .merge(health::router())
         .merge(metrics::router())
         .merge(docs::router())

@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::auth;
+use crate::billing;
 use crate::chat::{self, Stopped};
 use crate::clock::Moment;
-use crate::ids::JobId;
+use crate::ids::{CheckoutId, JobId};
 use crate::jobs::{self, Claim, EndError, Job, MOST_CRASHES, Wanted};
 use crate::store;
 
@@ -308,6 +309,16 @@ async fn work(app: &App, claim: &Claim, stop: &Stopped) -> Result<(), EndError> 
             give_up(app, claim, "it ended its process again and again").await
         }
         Some(Job::SendCode { id }) => auth::deliver(app, claim, *id).await,
+        Some(Job::StripeEvent { id }) => billing::work_event(app, claim, id).await,
+        Some(Job::WatchCheckout { id }) => billing::watch(app, claim, CheckoutId(*id)).await,
+        Some(Job::JudgePlan { user }) => billing::judge_again(app, claim, *user).await,
+        Some(Job::EndSubscription { user, subscription, is_surplus }) => {
+            billing::work_end(app, claim, *user, subscription, *is_surplus).await
+        }
+        Some(Job::CloseCustomer { customer, checkouts }) => {
+            billing::close_customer(app, claim, customer, checkouts).await
+        }
+        Some(Job::SyncBilling) => billing::work_sync(app, claim).await,
         None => give_up(app, claim, "it cannot be read").await,
     }
 }

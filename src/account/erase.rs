@@ -35,6 +35,7 @@ pub async fn erase(app: &App, user: UserId) -> Result<(), EraseError> {
 
 /// The last transaction; false when a request that was under way has opened one more room.
 async fn end_account(app: &App, user: &User) -> store::Result<bool> {
+    let now = app.clock.now();
     let change = app.people.change_beside(user.id);
     let ended = crate::transaction!(app.store, |tx| {
         jobs::lock(tx, user.id).await?;
@@ -42,7 +43,7 @@ async fn end_account(app: &App, user: &User) -> store::Result<bool> {
             return Ok(false);
         }
         replay::forget(tx, user.id).await?;
-        billing::forget(tx, user.id).await?;
+        billing::forget(tx, user.id, now).await?;
         jobs::close_account(tx, user.id).await?;
         operate::delete(tx, user).await?;
         Ok::<_, store::Error>(true)

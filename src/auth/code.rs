@@ -11,6 +11,7 @@ use super::marks::{self, DAY, Mark};
 use super::{Mobile, sql};
 use crate::app::App;
 use crate::clock::Moment;
+use crate::sms;
 use crate::store::{Result, Tx};
 
 /// The first delay after too many wrong codes, and the longest that it grows to.
@@ -105,9 +106,13 @@ pub(super) async fn try_ahead(
     })
 }
 
-/// Takes a code that was right out of use. The number's lock, held since it was tried, lets nobody come between.
+/// Takes a code that was right out of use, and counts it for its country. The number's lock, held since it was tried,
+/// lets nobody come between.
 pub(super) async fn spend(tx: &mut Tx, code: Uuid, now: Moment) -> Result<()> {
-    sql::spend_code(tx, code, now).await
+    if let Some((mobile, made_at)) = sql::use_code(tx, code, now).await? {
+        sms::note_verified(tx, mobile.country(), made_at).await?;
+    }
+    Ok(())
 }
 
 /// Until when no code of the number is looked at: after the allowed wrong ones of 24 hours each further one doubles it.

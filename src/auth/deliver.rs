@@ -7,53 +7,62 @@ use uuid::Uuid;
 use super::code::Purpose;
 use super::sql;
 use crate::app::App;
+use crate::clock::Moment;
 use crate::jobs::{self, Claim, EndError};
 use crate::sms::{self, Message};
 use crate::store;
 
-/// Tries of one delivery, and the pause after the first; the next is twice as long.
-const MOST_TRIES: i64 = 3;
+/// The pause after the first try; each further one is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
 
-#[derive(Debug, thiserror::Error)]
-enum DeliverError {
-    #[error(transparent)]
-    Sms(#[from] sms::Error),
-    #[error(transparent)]
-    Store(#[from] store::Error),
+/// What became of one try.
+enum Tried {
+    /// Gone, or not to go at all.
+    Over,
+    Failed {
+        why: sms::Error,
+        code_ends_at: Moment,
+    },
 }
 
-/// Does the job of delivering a code. Repeating it sends the same code again; after three tries it is given up.
+/// Does the job of delivering a code. Repeating it sends the same code again; it is given up after the sender's number of
+/// tries, when the code would be over by the next one, and where trying again cannot help.
 pub async fn deliver(app: &App, claim: &Claim, id: Uuid) -> Result<(), EndError> {
-    let outcome = send(app, id).await;
+    let tried = send(app, id).await;
     let now = app.clock.now();
-    let may_pass = match &outcome {
-        Err(DeliverError::Sms(error)) => error.is_passing(),
-        Err(DeliverError::Store(_)) => true,
-        Ok(()) => false,
+    let due = now.plus(PAUSE * 2_u32.pow(u32::try_from(claim.faults.clamp(0, 10)).unwrap_or(0)));
+    let (note, due) = match &tried {
+        Ok(Tried::Over) => (String::new(), None),
+        Ok(Tried::Failed { why, code_ends_at }) => {
+            let due = due.max(now.plus(why.retry_after().unwrap_or_default()));
+            (why.to_string(), Some(due).filter(|due| why.is_passing() && due < code_ends_at))
+        }
+        Err(cause) => (cause.to_string(), Some(due)),
     };
-    let note = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
-    if may_pass && claim.faults + 1 < MOST_TRIES {
-        let due = now.plus(PAUSE * 2_u32.pow(u32::try_from(claim.faults).unwrap_or(0)));
+    if let Some(due) = due.filter(|_| claim.faults + 1 < app.sms.most_tries()) {
         return crate::transaction!(app.store, |tx| { jobs::retry_house(tx, app.node, claim, due, &note).await });
     }
-    if !note.is_empty() {
-        tracing::error!(job = %claim.id, why = note, "a code was not delivered");
+    match &tried {
+        Ok(Tried::Over) => {}
+        Ok(Tried::Failed { why, .. }) if why.is_of_the_number() => {
+            tracing::info!(job = %claim.id, why = note, "a code was not delivered");
+        }
+        Ok(Tried::Failed { .. }) | Err(_) => tracing::error!(job = %claim.id, why = note, "a code was not delivered"),
     }
     crate::transaction!(app.store, |tx| { jobs::finish_house(tx, app.node, claim, &note, now).await })
 }
 
 /// Sends a code, unless it is spent, over, or for a person who is not there.
-async fn send(app: &App, id: Uuid) -> Result<(), DeliverError> {
+async fn send(app: &App, id: Uuid) -> store::Result<Tried> {
     let mut reader = app.store.read().await?;
-    let Some(code) = sql::unspent_code(&mut reader, id).await? else { return Ok(()) };
+    let Some(code) = sql::unspent_code(&mut reader, id).await? else { return Ok(Tried::Over) };
     let now = app.clock.now();
     // Only a user has a password to forget or a deed to confirm; the caller was told the same either way.
     let is_for_users = matches!(code.purpose, Purpose::ResetPassword | Purpose::Confirm);
     let has_reader = !is_for_users || sql::user_by_mobile(&mut reader, &code.mobile).await?.is_some();
     drop(reader);
     if code.expires_at <= now || !has_reader {
-        return Ok(());
+        return Ok(Tried::Over);
     }
     let digits = app.keys.codes.code(&code.nonce, code.mobile.as_str(), code.purpose.as_str());
     let message = Message {
@@ -65,8 +74,14 @@ async fn send(app: &App, id: Uuid) -> Result<(), DeliverError> {
         purpose: code.purpose.as_str(),
         expires_at: code.expires_at,
     };
-    app.sms.send(&message, now).await?;
-    Ok(())
+    let sent = app.sms.send(&message, now).await;
+    let outcome = sent.as_ref().err().map_or("sent", sms::Error::word);
+    let country = code.mobile.country().to_string();
+    metrics::counter!("sms_sent_total", "outcome" => outcome, "country" => country).increment(1);
+    Ok(match sent {
+        Ok(()) => Tried::Over,
+        Err(why) => Tried::Failed { why, code_ends_at: code.expires_at },
+    })
 }
 
 fn text(code: &str, purpose: Purpose, minutes: u64) -> String {
@@ -79,4 +94,24 @@ fn text(code: &str, purpose: Purpose, minutes: u64) -> String {
     };
     let span = if minutes == 1 { "1 minute".to_owned() } else { format!("{minutes} minutes") };
     format!("{code} is your code to {deed}. It is valid for {span}. Give it to nobody.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_is_one_message_and_is_paid_as_one() {
+        let purposes =
+            [Purpose::Login, Purpose::Signup, Purpose::ResetPassword, Purpose::ChangeMobile, Purpose::Confirm];
+        for purpose in purposes {
+            // 160 characters of the GSM alphabet fit into one; these are all in it.
+            let text = text("271828", purpose, 60);
+            assert!(
+                text.len() <= 160
+                    && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_alphanumeric() || byte == b'.'),
+                "{text}"
+            );
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType, Region};
 
 use crate::config::{self, MobileNumbers};
+use crate::sms::Country;
 
 /// What a number may look like on the way in, separators aside.
 const FEWEST_DIGITS: usize = 7;
@@ -49,6 +50,11 @@ impl Mobile {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    #[must_use]
+    pub fn country(&self) -> Country {
+        Country::of(&self.0)
     }
 
     /// For logs: no more than the last two digits.

@@ -11,6 +11,7 @@ use crate::config::OtpDelivery;
 use crate::ids::CodeId;
 use crate::jobs::{self, Job};
 use crate::keys::Codes;
+use crate::sms::{self, NotPromised, Promised};
 use crate::store::{self, Tx};
 
 /// How long a second request repeats the living code instead of voiding it.
@@ -30,15 +31,21 @@ pub struct Sent {
 pub enum SendError {
     #[error("too many codes were sent to this number")]
     TooMany { now: Moment, until: Moment },
+    #[error("what codes may cost today is spent")]
+    BudgetExhausted { now: Moment, until: Moment },
+    #[error("too few of the codes to this country are used")]
+    CountryHeld { now: Moment, until: Moment },
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
 /// Sends a code to a number, whosever it is. `may_show`: the answer goes to somebody who may read codes.
+///
+/// Counted, paid for and promised in one transaction: a refusal sends nothing and leaves the code before it alive.
 pub async fn send_code(app: &App, mobile: &Mobile, purpose: Purpose, may_show: bool) -> Result<Sent, SendError> {
     let now = app.clock.now();
     let is_shown = matches!(app.settings.auth.otp_delivery, OtpDelivery::Response);
-    let code = crate::transaction!(app.store, |tx| {
+    let (code, promised) = crate::transaction!(app.store, |tx| {
         sql::lock_number(tx, mobile).await?;
         if let Err(until) = marks::check(tx, mobile, Mark::Sent, &allowances(app), now).await? {
             return Err(SendError::TooMany { now, until });
@@ -48,8 +55,11 @@ pub async fn send_code(app: &App, mobile: &Mobile, purpose: Purpose, may_show: b
         if !is_shown {
             jobs::enqueue_house(tx, &Job::SendCode { id: code.id }, now).await?;
         }
-        Ok(code)
+        Ok((code, promise(tx, app, mobile, now).await?))
     })?;
+    if let Some(promised) = promised {
+        promised.tell();
+    }
     if !is_shown {
         app.live.ring_for_jobs();
     } else if !may_show {
@@ -59,6 +69,18 @@ pub async fn send_code(app: &App, mobile: &Mobile, purpose: Purpose, may_show: b
     let otp = (is_shown && may_show).then(|| app.keys.codes.code(&code.nonce, mobile.as_str(), purpose.as_str()));
     let resend_in = code.created_at.plus(REPEATED).since(now);
     Ok(Sent { expires_in: code.expires_at.since(now), resend_in, otp })
+}
+
+/// Last of the transaction, because the rows of day and country are everybody's.
+async fn promise(tx: &mut Tx, app: &App, mobile: &Mobile, now: Moment) -> Result<Option<Promised>, SendError> {
+    if !app.settings.auth.otp_delivery.is_paid() {
+        return Ok(None);
+    }
+    match sms::promise(tx, &app.settings.sms, mobile.country(), now).await? {
+        Ok(promised) => Ok(Some(promised)),
+        Err(NotPromised::BudgetExhausted { until }) => Err(SendError::BudgetExhausted { now, until }),
+        Err(NotPromised::CountryHeld { until }) => Err(SendError::CountryHeld { now, until }),
+    }
 }
 
 fn allowances(app: &App) -> [Allowance; 2] {

@@ -1,19 +1,46 @@
-//! What the plans give: prompts a day, replies at once, the deployment's budget of tokens.
+//! Plans and payment: what Basic and Pro give, the daily prompts, and Stripe, whose news comes in by one function.
 //!
-//! Start reading at [`spend_one`]; everything that counts does so in the caller's transaction.
+//! Start reading at [`spend_one`] for what is counted, in the caller's transaction; at [`look`] for what is paid.
 
 mod budget;
+mod cause;
+mod change;
+mod checkout;
+mod end;
+mod events;
+mod fulfil;
+pub mod http;
+mod judge;
+mod look;
 mod plans;
 mod quota;
 mod sql;
+mod standing;
+mod status;
+mod sync;
+mod taken_back;
+mod work;
 
 use serde::Serialize;
 
 use crate::clock::Moment;
 
 pub use budget::{Budget, Tokens, budget, count_tokens, sweep_tokens};
-pub use plans::{apply_limits, forget, grant_plan, set_plan};
+pub use cause::{Cause, Happened, What};
+pub use change::{ChangeError, portal, set_cancels};
+pub use checkout::{Leading, Open, SubscribeError, subscribe};
+pub use end::{close_customer, forget, work_end};
+pub use events::{events, replay, sweep_events, take_in, work_event};
+pub use fulfil::{ReturnError, Returned, come_back, sweep_checkouts, watch};
+pub use judge::judge_again;
+pub use look::{LookError, Looked, look};
+pub use plans::{apply_limits, grant_plan, replies_at_once};
 pub use quota::{daily_limit, give_back, prompts, spend_one, sweep_prompts};
+pub use sql::{KeptEvent, Line, Outcome, Source, Stage};
+pub use standing::Known;
+pub use status::{Status, history, status};
+pub use sync::{Report, SyncError, keep_syncing, sync, work_sync};
+pub use work::NotConfigured;
 
 /// A person's prompts of the current UTC day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]

@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use super::open;
 use super::out::{Out, table};
-use crate::config::{AppEnv, Settings};
+use crate::config::{AppEnv, OtpDelivery, Settings, TwilioFrom};
 use crate::gemini;
 use crate::store::{self, Store};
+use crate::stripe;
 
-/// Check settings, database and Gemini, and say what is wrong
+/// Check settings, database, Gemini, Stripe and how codes are sent, and say what is wrong
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gemini-backend doctor && gemini-backend serve")]
 pub(super) struct Doctor {}
@@ -45,6 +46,8 @@ impl Doctor {
         findings.push(server(&settings));
         findings.extend(database(&settings).await);
         findings.push(gemini(&settings).await);
+        findings.push(stripe(&settings).await);
+        findings.push(codes(&settings));
         let is_well = findings.iter().all(|finding| finding.verdict != Verdict::Wrong);
         out.answer(&serde_json::json!({"ok": is_well, "findings": findings}), || {
             let row = |finding: &Finding| {
@@ -122,6 +125,56 @@ async fn gemini(settings: &Settings) -> Finding {
         Ok(models) => {
             let verdict = if settings.server.env == AppEnv::Production { Verdict::Wrong } else { Verdict::Note };
             found(what, verdict, format!("answers with {} models, and {model} is not among them", models.len()))
+        }
+    }
+}
+
+async fn stripe(settings: &Settings) -> Finding {
+    let what = "stripe";
+    let is_production = settings.server.env == AppEnv::Production;
+    let client = match stripe::Client::new(&settings.stripe) {
+        Ok(Some(client)) => client,
+        Ok(None) if is_production => {
+            return found(
+                what,
+                Verdict::Note,
+                "nothing is sold: billing_not_configured until STRIPE_SECRET_KEY is set",
+            );
+        }
+        Ok(None) => return found(what, Verdict::Note, "the built-in sandbox sells until STRIPE_SECRET_KEY is set"),
+        Err(fault) => return found(what, Verdict::Wrong, fault),
+    };
+    let price = settings.stripe.pro_price.as_deref().unwrap_or_default();
+    match client.price(price).await {
+        Err(fault) => found(what, Verdict::Wrong, fault),
+        Ok(_) if settings.stripe.webhook_secrets.is_empty() => {
+            let word = "answers, and knows the price; without STRIPE_WEBHOOK_SECRET news comes by the sync alone";
+            found(what, Verdict::Note, word)
+        }
+        Ok(cost) => {
+            let stripe::Price { amount, currency, interval, .. } = cost;
+            found(what, Verdict::Ok, format!("answers; Pro costs {amount} {currency} (smallest unit) a {interval}"))
+        }
+    }
+}
+
+/// Nothing is tried: the only trial is a message that somebody gets and somebody pays.
+fn codes(settings: &Settings) -> Finding {
+    let what = "codes";
+    match &settings.auth.otp_delivery {
+        OtpDelivery::Response => found(what, Verdict::Note, "stand in the answer itself, for this machine only"),
+        OtpDelivery::Log => found(what, Verdict::Note, "stand in the log"),
+        OtpDelivery::Webhook { url, .. } => {
+            let sender = url.host_str().unwrap_or_default();
+            found(what, Verdict::Ok, format!("go by webhook to {sender}; it is not tried"))
+        }
+        OtpDelivery::Twilio(account) => {
+            let from = match &account.from {
+                TwilioFrom::Number(number) => number,
+                TwilioFrom::MessagingService(sid) => sid,
+            };
+            let sid = &account.account_sid;
+            found(what, Verdict::Ok, format!("go through Twilio, account {sid}, from {from}; it is not tried"))
         }
     }
 }

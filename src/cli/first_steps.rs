@@ -1,27 +1,17 @@
 //! What `serve` says once it listens: where, who answers, and lines to paste that lead to the first answer.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use super::process::Process;
+use crate::config::{AppEnv, OtpDelivery, Settings};
 
-use crate::config::{AppEnv, OtpDelivery, Server, Settings};
-
-/// The address that a person on this machine reaches the server by.
-pub(super) fn base(server: &Server, listening: SocketAddr) -> String {
-    let mut address = listening;
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        SocketAddr::V4(_) | SocketAddr::V6(_) => {}
-    }
-    let path = server.public_url.as_ref().map_or("", |url| url.path().trim_end_matches('/'));
-    format!("http://{address}{path}")
-}
-
-pub(super) fn text(settings: &Settings, base: &str, is_sandbox: bool, no_worker: bool) -> String {
+pub(super) fn text(settings: &Settings, base: &str, process: &Process, no_worker: bool) -> String {
     let mut lines = vec![format!("gemini-backend listens on {base} (its description: {base}/docs)")];
     if no_worker {
         lines.push("Replies are written by `gemini-backend worker` processes on the same database.".to_owned());
-    } else if is_sandbox {
+    } else if process.sandbox.is_some() {
         lines.push("Answers come from the built-in sandbox until GEMINI_API_KEY is set.".to_owned());
+    }
+    if let Some(shop) = &process.shop {
+        lines.push(format!("Pro is sold by the built-in Stripe sandbox, {shop}, until STRIPE_SECRET_KEY is set."));
     }
     if settings.server.env == AppEnv::Development && matches!(settings.auth.otp_delivery, OtpDelivery::Response) {
         lines.push(format!("To try it, paste into another terminal:\n\n{}", steps(base)));

@@ -2,6 +2,7 @@
 //! but how it is told.
 
 mod backup;
+mod billing;
 mod completions;
 mod config;
 mod connections;
@@ -55,6 +56,7 @@ enum Command {
     Migrate(migrate::Migrate),
     Users(users::Users),
     Replies(replies::Replies),
+    Billing(billing::Billing),
     Doctor(doctor::Doctor),
     Backup(backup::Backup),
     Restore(backup::Restore),
@@ -85,6 +87,7 @@ fn run(command: Option<Command>, out: Out) -> Result {
         Some(Command::Migrate(migrate)) => wait_for(migrate.run(out)),
         Some(Command::Users(users)) => wait_for(users.run(out)),
         Some(Command::Replies(replies)) => wait_for(replies.run(out)),
+        Some(Command::Billing(billing)) => wait_for(billing.run(out)),
         Some(Command::Doctor(doctor)) => wait_for(doctor.run(out)),
         Some(Command::Backup(backup)) => wait_for(backup.run(out)),
         Some(Command::Restore(restore)) => wait_for(restore.run(out)),

@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,8 +14,8 @@ use tokio_util::task::TaskTracker;
 use super::open;
 use super::signals::Signals;
 use crate::app::App;
-use crate::config::{Loaded, Settings, keep_development_secret};
-use crate::sandbox::gemini;
+use crate::config::{self, AppEnv, Loaded, Settings, keep_development_secret, random_secret};
+use crate::sandbox::{gemini, stripe};
 use crate::store::{self, Owner};
 use crate::{billing, jobs};
 
@@ -25,12 +27,24 @@ const LAST_TRACES: Duration = Duration::from_secs(1);
 /// And for the database to let go.
 const LAST_STATEMENTS: Duration = Duration::from_millis(800);
 
+/// What a process does of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    All,
+    Api,
+    Worker,
+}
+
 /// A process in being.
 #[derive(Debug)]
 pub(super) struct Process {
     pub app: Arc<App>,
-    /// Where the built-in sandbox listens, when it answers.
+    /// Where clients come in, and how somebody on this machine names that; not of a worker alone.
+    pub door: Option<(TcpListener, String)>,
+    /// Where the built-in stand-in for Gemini listens, when it answers.
     pub sandbox: Option<String>,
+    /// And the one for Stripe, when it sells.
+    pub shop: Option<String>,
     /// When the word to stop came.
     told: Arc<OnceLock<Instant>>,
     /// Ends the sandbox, after everything that may still speak to it.
@@ -42,8 +56,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Takes the database, brings it up to date, and makes an app that can work.
-    pub(super) async fn begin(loaded: Loaded) -> super::Result<Self> {
+    /// Takes the database, brings it up to date, listens, and makes an app that can work.
+    pub(super) async fn begin(loaded: Loaded, part: Part) -> super::Result<Self> {
         let signals = Signals::listen()?;
         let Loaded { mut settings, notes, .. } = loaded;
         for note in notes {
@@ -57,14 +71,21 @@ impl Process {
             tracing::debug!(left, "leases of the last process were voided");
         }
         billing::apply_limits(&store, &settings.quota).await?;
+        let door = if part == Part::Worker { None } else { Some(open_door(&settings.server).await?) };
         let end_sandbox = CancellationToken::new();
         let sandbox = begin_sandbox(&mut settings, &end_sandbox).await?;
+        // No process beside this one would know of what is bought there.
+        let shop = match &door {
+            Some((_, base)) if part == Part::All => begin_shop(&mut settings, base, &end_sandbox).await?,
+            _ => None,
+        };
         let app = open::app_on(settings, store).await?;
+        billing::keep_syncing(&app).await?;
         app.tasks.spawn(app.clone().follow_clock());
         let obeying = TaskTracker::new();
         let told = Arc::new(OnceLock::new());
         obeying.spawn(obey(signals, app.stop.clone(), Arc::clone(&told)));
-        Ok(Self { app, sandbox, told, end_sandbox, _obeying: obeying, _owner: owner })
+        Ok(Self { app, door, sandbox, shop, told, end_sandbox, _obeying: obeying, _owner: owner })
     }
 
     /// Ends what was spawned, in time, and lets go of the database.
@@ -90,6 +111,14 @@ impl Process {
     }
 }
 
+async fn open_door(server: &config::Server) -> super::Result<(TcpListener, String)> {
+    let bind = server.bind;
+    let listener = TcpListener::bind(bind).await;
+    let listener = listener.with_context(|| format!("cannot listen on {bind} (BIND or PORT says another address)"))?;
+    let base = server.base_from_here(listener.local_addr()?);
+    Ok((listener, base))
+}
+
 /// Answers for Gemini when there is neither a key nor another server.
 async fn begin_sandbox(settings: &mut Settings, end: &CancellationToken) -> super::Result<Option<String>> {
     if !settings.gemini.is_sandbox() {
@@ -101,6 +130,26 @@ async fn begin_sandbox(settings: &mut Settings, end: &CancellationToken) -> supe
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let running = gemini::start(any, options, end.clone()).await.context("cannot start the Gemini sandbox")?;
     settings.gemini.base_url = Some(running.base_url());
+    Ok(Some(running.base_url()))
+}
+
+/// Sells in Stripe's stead, in development, when there is neither a key nor another server.
+async fn begin_shop(settings: &mut Settings, base: &str, end: &CancellationToken) -> super::Result<Option<String>> {
+    if settings.server.env == AppEnv::Production || settings.stripe.is_configured() {
+        return Ok(None);
+    }
+    let secret = format!("whsec_{}", random_secret().expose_secret());
+    let options = stripe::Options::default().with_webhook(&format!("{base}/webhook/stripe"), &secret);
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let running = stripe::start(any, options, end.clone()).await.context("cannot start the Stripe sandbox")?;
+    settings.stripe = config::Stripe {
+        secret_key: Some("sk_test_sandbox".into()),
+        webhook_secrets: vec![secret.into()],
+        pro_price: Some(stripe::PRICE.to_owned()),
+        base_url: Some(running.base_url()),
+        is_sandbox: true,
+        ..settings.stripe.clone()
+    };
     Ok(Some(running.base_url()))
 }
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::out::Out;
 use super::signals::Signals;
-use crate::sandbox::{gemini, stripe};
+use crate::sandbox::{gemini, sms, stripe};
 
 /// Run a stand-in for a service outside, for tests of other programs
 #[derive(Debug, Args)]
@@ -25,6 +25,7 @@ pub(super) struct Sandbox {
 enum Which {
     Gemini(Gemini),
     Stripe(Stripe),
+    Sms(Sms),
 }
 
 /// Stand in for Gemini's API: point an SDK at it, or `GEMINI_BASE_URL`
@@ -93,6 +94,7 @@ impl Sandbox {
         match self.which {
             Which::Gemini(gemini) => gemini.run(out).await,
             Which::Stripe(stripe) => stripe.run(out).await,
+            Which::Sms(sms) => sms.run(out).await,
         }
     }
 }
@@ -151,6 +153,43 @@ impl Stripe {
                 facts["price"], facts["webhook_secret"]
             )
         })?;
+        signals.next().await;
+        stop.cancel();
+        running.stopped().await;
+        Ok(())
+    }
+}
+
+/// Stand in for Twilio and for the receiver of the signed webhook: point `TWILIO_BASE_URL` or `SMS_WEBHOOK_URL` at it
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  gemini-backend sandbox sms --bind 127.0.0.1:9001
+  curl http://127.0.0.1:9001/sandbox/messages")]
+struct Sms {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    bind: SocketAddr,
+    /// The one account that may send; any may when it is left away
+    #[arg(long, value_name = "SID", requires = "auth_token")]
+    account_sid: Option<String>,
+    /// That account's token
+    #[arg(long, value_name = "TOKEN", requires = "account_sid")]
+    auth_token: Option<String>,
+    /// What posts to /sms have to be signed with
+    #[arg(long, value_name = "SECRET", default_value = "sandbox-secret")]
+    webhook_secret: String,
+}
+
+impl Sms {
+    async fn run(self, out: Out) -> super::Result {
+        let account = self.account_sid.zip(self.auth_token);
+        let options = sms::Options { account, webhook_secret: self.webhook_secret, ..sms::Options::default() };
+        let (mut signals, stop) = (Signals::listen()?, CancellationToken::new());
+        let running = sms::start(self.bind, options, stop.clone())
+            .await
+            .with_context(|| format!("cannot listen on {}", self.bind))?;
+        let base = running.base_url();
+        let told = json!({"listening": base, "webhook": running.webhook_url()});
+        out.answer(&told, || format!("The SMS sandbox listens on {base}, for webhooks on {base}/sms"))?;
         signals.next().await;
         stop.cancel();
         running.stopped().await;

@@ -3,9 +3,8 @@
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use tokio::net::TcpListener;
 
-use super::process::Process;
+use super::process::{Part, Process};
 use super::{first_steps, logs, open, out::Out};
 use crate::{retention, serve, worker};
 
@@ -24,22 +23,22 @@ impl Serve {
     pub(super) async fn run(self, out: Out) -> super::Result {
         let loaded = open::settings()?;
         logs::begin(&loaded.settings.server);
-        let (bind, notes) = (loaded.settings.server.bind, loaded.notes.clone());
-        let process = Process::begin(loaded).await?;
+        let notes = loaded.notes.clone();
+        let part = if self.no_worker { Part::Api } else { Part::All };
+        let mut process = Process::begin(loaded, part).await?;
         let app = process.app.clone();
-        let listener = TcpListener::bind(bind)
-            .await
-            .with_context(|| format!("cannot listen on {bind} (BIND or PORT says another address)"))?;
-        let address = listener.local_addr()?;
+        let (listener, base) = process.door.take().context("a process that serves listens")?;
         if !self.no_worker {
             // On PostgreSQL other nodes and commands enqueue, too.
             let idle = if app.store.is_embedded() { worker::IDLE } else { worker::UNHEARD };
             app.tasks.spawn(worker::run(app.clone(), idle));
             app.tasks.spawn(retention::run(app.clone()));
         }
-        let base = first_steps::base(&app.settings.server, address);
-        let facts = json!({"listening": base, "sandbox": process.sandbox, "worker": !self.no_worker, "notes": notes});
-        out.answer(&facts, || first_steps::text(&app.settings, &base, process.sandbox.is_some(), self.no_worker))?;
+        let facts = json!({
+            "listening": base, "sandbox": process.sandbox, "stripe_sandbox": process.shop, "worker": !self.no_worker,
+            "notes": notes,
+        });
+        out.answer(&facts, || first_steps::text(&app.settings, &base, &process, self.no_worker))?;
         serve::serve(app.clone(), listener).await?;
         process.end().await;
         Ok(())

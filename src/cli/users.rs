@@ -158,7 +158,11 @@ impl Users {
             What::SetRole(it) => act(&app, &it.user, Deed::SetRole(it.role), out).await,
             What::SetPlan(it) => {
                 let user = find(&app, &it.user).await?;
-                billing::grant_plan(&app, user.id, it.plan).await?;
+                let held = billing::grant_plan(&app, user.id, it.plan).await?;
+                anyhow::ensure!(
+                    held == Some(it.plan),
+                    "a subscription keeps them Pro: `billing` and Stripe's dashboard show it; the grant is taken back"
+                );
                 tell(&app, user.id, out).await
             }
             What::Delete(it) => {

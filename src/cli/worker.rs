@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
-use super::process::Process;
+use super::process::{Part, Process};
 use super::{logs, open, out::Out};
 use crate::{retention, serve, worker};
 
@@ -21,7 +21,7 @@ impl Worker {
         logs::begin(&loaded.settings.server);
         open::must_be_there(&loaded.settings)?;
         let notes = loaded.notes.clone();
-        let process = Process::begin(loaded).await?;
+        let process = Process::begin(loaded, Part::Worker).await?;
         serve::serve_operators(&process.app).await.context("cannot listen on METRICS_BIND")?;
         let at_once = process.app.settings.worker.concurrency;
         out.answer(&json!({"replies_at_once": at_once, "sandbox": process.sandbox, "notes": notes}), || {

@@ -4,21 +4,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::delivery::{self, OtpDelivery};
 use super::parse::{self, Parsed};
 use super::reader::Reader;
 use super::sample::is_sample;
 use super::setting::{Preset, Setting};
-
-/// How a code reaches its person.
-#[derive(Clone, Debug)]
-pub enum OtpDelivery {
-    /// In the answer itself, to loopback only: development.
-    Response,
-    /// In the server's log: development.
-    Log,
-    /// A POST to the operator's own sender, signed with `secret`.
-    Webhook { url: url::Url, secret: SecretString },
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MobileNumbers {
@@ -65,15 +55,6 @@ static ACCESS_TOKEN: Setting =
     Setting::new("ACCESS_TOKEN_EXPIRE_MINUTES", Preset::Always("15"), "How long an access token lives.");
 static REFRESH_TOKEN: Setting =
     Setting::new("REFRESH_TOKEN_EXPIRE_DAYS", Preset::Always("30"), "How long a session lives without being used.");
-pub(super) static OTP_DELIVERY: Setting = Setting::new(
-    "OTP_DELIVERY",
-    by_env("response", ""),
-    "How codes are sent: webhook; in development also response (in the answer, on loopback) and log.",
-);
-static SMS_WEBHOOK_URL: Setting =
-    Setting::new("SMS_WEBHOOK_URL", Preset::Unset("none"), "Where OTP_DELIVERY=webhook posts each code.");
-pub(super) static SMS_WEBHOOK_SECRET: Setting =
-    Setting::new("SMS_WEBHOOK_SECRET", Preset::Unset("none"), "What those posts are signed with.").secret();
 static OTP_TTL: Setting = Setting::new("OTP_TTL_SECONDS", Preset::Always("300"), "How long a code can be used.");
 static AUTO_SIGNUP: Setting =
     Setting::new("AUTO_SIGNUP", Preset::Always("true"), "Whether a verified unknown number becomes a user.");
@@ -95,14 +76,11 @@ pub(super) static ALLOW_OTP_IN_RESPONSE: Setting = Setting::new(
     "With OTP_DELIVERY=response: put the code into answers that do not go to loopback too.",
 );
 
-pub(super) static SETTINGS: [&Setting; 13] = [
+pub(super) static SETTINGS: [&Setting; 10] = [
     &SECRET_KEY,
     &JWT_PRIVATE_KEY,
     &ACCESS_TOKEN,
     &REFRESH_TOKEN,
-    &OTP_DELIVERY,
-    &SMS_WEBHOOK_URL,
-    &SMS_WEBHOOK_SECRET,
     &OTP_TTL,
     &AUTO_SIGNUP,
     &LEGACY_SIGNUP,
@@ -128,42 +106,13 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Auth {
         jwt_private_keys: reader.optional(&JWT_PRIVATE_KEY, private_keys).map(secrets).unwrap_or_default(),
         access_token: reader.value(&ACCESS_TOKEN, parse::minutes(1..=1440)),
         refresh_token: reader.value(&REFRESH_TOKEN, parse::days(1..=365)),
-        otp_delivery: read_delivery(reader),
+        otp_delivery: delivery::read(reader),
         otp_ttl: reader.value(&OTP_TTL, parse::seconds(30..=3600)),
         auto_signup: reader.value(&AUTO_SIGNUP, parse::boolean),
         legacy_signup: reader.optional(&LEGACY_SIGNUP, parse::boolean).unwrap_or(has_older_clients),
         default_country: reader.value(&DEFAULT_COUNTRY, country),
         mobile_numbers,
         allow_otp_in_response: reader.value(&ALLOW_OTP_IN_RESPONSE, parse::boolean),
-    }
-}
-
-fn read_delivery(reader: &mut Reader<'_>) -> OtpDelivery {
-    let word = reader.optional(&OTP_DELIVERY, delivery);
-    let url = reader.optional(&SMS_WEBHOOK_URL, parse::web_address);
-    let secret = reader.optional(&SMS_WEBHOOK_SECRET, parse::text);
-    match (word.as_deref(), url, secret) {
-        (Some("webhook"), Some(url), Some(secret)) => OtpDelivery::Webhook { url, secret: secret.into() },
-        (Some("webhook"), url, secret) => {
-            if url.is_none() && !reader.is_set(&SMS_WEBHOOK_URL) {
-                reader.problem(SMS_WEBHOOK_URL.name, "is missing: OTP_DELIVERY is webhook");
-            }
-            if secret.is_none() {
-                reader.problem(SMS_WEBHOOK_SECRET.name, "is missing: OTP_DELIVERY is webhook");
-            }
-            OtpDelivery::Log
-        }
-        (Some("response"), ..) => OtpDelivery::Response,
-        _ => OtpDelivery::Log,
-    }
-}
-
-fn delivery(value: &str) -> Parsed<String> {
-    let word = value.to_ascii_lowercase();
-    match word.as_str() {
-        "response" | "log" | "webhook" => Ok(word),
-        "twilio" => Err("is not in this version; webhook is".to_owned()),
-        _ => Err("is not response, log or webhook".to_owned()),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod auth;
 mod database;
+mod delivery;
 mod dotenv;
 mod environment;
 mod gemini;
@@ -18,7 +19,9 @@ mod sample;
 mod secret;
 mod server;
 mod setting;
+mod sms;
 mod strangers;
+mod stripe;
 mod throttles;
 mod worker;
 
@@ -27,15 +30,18 @@ mod older_tests;
 #[cfg(test)]
 mod tests;
 
-pub use auth::{Auth, MobileNumbers, OtpDelivery};
+pub use auth::{Auth, MobileNumbers};
 pub use database::Database;
+pub use delivery::{OtpDelivery, Twilio, TwilioFrom};
 pub use environment::{Environment, Place};
 pub use gemini::Gemini;
 pub use quota::Quota;
 pub use redis::Redis;
-pub use secret::{SecretError, keep_development_secret, take_passing_secret};
+pub use secret::{SecretError, keep_development_secret, random as random_secret, take_passing_secret};
 pub use server::{AppEnv, LogFormat, Proxies, Server};
 pub use setting::{Preset, Setting, Shown};
+pub use sms::{Prices, Pumping, Sms};
+pub use stripe::{Consequence, ReturnUrl, Stripe};
 pub use throttles::Throttles;
 pub use worker::{Retention, Worker};
 
@@ -48,9 +54,11 @@ pub struct Settings {
     pub database: Database,
     pub redis: Redis,
     pub auth: Auth,
+    pub sms: Sms,
     pub throttles: Throttles,
     pub quota: Quota,
     pub gemini: Gemini,
+    pub stripe: Stripe,
     pub worker: Worker,
     pub retention: Retention,
 }
@@ -137,14 +145,18 @@ impl Settings {
     pub fn load(environment: &Environment) -> Result<Loaded, Vec<Problem>> {
         let mut reader = Reader::new(environment);
         reader.env = server::read_env(&mut reader);
+        let (server, database) = (server::read(&mut reader), database::read(&mut reader));
+        let (redis, auth) = (redis::read(&mut reader), auth::read(&mut reader));
         let settings = Self {
-            server: server::read(&mut reader),
-            database: database::read(&mut reader),
-            redis: redis::read(&mut reader),
-            auth: auth::read(&mut reader),
+            sms: sms::read(&mut reader, &auth.otp_delivery),
+            server,
+            database,
+            redis,
+            auth,
             throttles: throttles::read(&mut reader),
             quota: quota::read(&mut reader),
             gemini: gemini::read(&mut reader),
+            stripe: stripe::read(&mut reader),
             worker: worker::read_worker(&mut reader),
             retention: worker::read_retention(&mut reader),
         };

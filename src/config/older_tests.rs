@@ -26,11 +26,11 @@ fn of_django() {
     REDIS_URL: not used by this version; one process keeps live text and throttles itself
     SECRET_KEY: a sample's; whoever knows it can sign in as anybody, so production refuses it
     GEMINI_API_KEY: a sample's, so the built-in sandbox answers
+    STRIPE_SECRET_KEY: a sample's, so the built-in sandbox sells
     DEBUG: not needed, APP_ENV says what is shown and allowed
     STRIPE_PUBLISHABLE_KEY: not needed, checkout happens on Stripe's page
     DJANGO_SETTINGS_MODULE: not needed, settings are read from the environment and .env
     CELERY_BROKER_URL, CELERY_RESULT_BACKEND: not needed, the queue lives in the database
-    STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET: not used by this version, which has no billing yet
     ");
 }
 
@@ -43,13 +43,13 @@ fn of_drf() {
     REDIS_URL: not used by this version; one process keeps live text and throttles itself
     SECRET_KEY: a sample's; whoever knows it can sign in as anybody, so production refuses it
     GEMINI_API_KEY: a sample's, so the built-in sandbox answers
+    STRIPE_SECRET_KEY: a sample's, so the built-in sandbox sells
     DEBUG: not needed, APP_ENV says what is shown and allowed
     STRIPE_BASIC_PRODUCT_ID: not needed, Basic is free
     STRIPE_PUBLISHABLE_KEY: not needed, checkout happens on Stripe's page
     DJANGO_SETTINGS_MODULE: not needed, settings are read from the environment and .env
     STRIPE_PRO_PRODUCT_ID: not needed, the price says which product
     CELERY_BROKER_URL, CELERY_RESULT_BACKEND: not needed, the queue lives in the database
-    STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET: not used by this version, which has no billing yet
     ");
 }
 
@@ -65,10 +65,10 @@ fn of_fastapi() {
     REDIS_URL: not used by this version; one process keeps live text and throttles itself
     SECRET_KEY: a sample's; whoever knows it can sign in as anybody, so production refuses it
     GEMINI_API_KEY: a sample's, so the built-in sandbox answers
+    STRIPE_SECRET_KEY: a sample's, so the built-in sandbox sells
     PROJECT_NAME in .env: not a setting of this program
     CELERY_BROKER_URL, CELERY_RESULT_BACKEND: not needed, the queue lives in the database
     ALGORITHM: not needed, tokens are signed with HS256, or EdDSA by JWT_PRIVATE_KEY
-    STRIPE_PRO_PRICE_ID, STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET: not used by this version, which has no billing yet
     ");
 }
 
@@ -82,9 +82,9 @@ fn of_express() {
     REDIS_URL: not used by this version; one process keeps live text and throttles itself
     SECRET_KEY: a sample's; whoever knows it can sign in as anybody, so production refuses it
     GEMINI_API_KEY: a sample's, so the built-in sandbox answers
+    STRIPE_SECRET_KEY: a sample's, so the built-in sandbox sells
     NODE_ENV: not needed, APP_ENV says what is shown and allowed
     STRIPE_PUBLISHABLE_KEY: not needed, checkout happens on Stripe's page
-    STRIPE_CANCEL_URL, STRIPE_PRO_PRICE_ID, STRIPE_SECRET_KEY, STRIPE_SUCCESS_URL, STRIPE_WEBHOOK_SECRET: not used by this version, which has no billing yet
     ");
 }
 
@@ -95,10 +95,10 @@ fn of_flask() {
     assert_eq!(key(&loaded.settings), "dev");
     insta::assert_snapshot!(loaded.notes.join("\n"), @r"
     SECRET_KEY: a sample's; whoever knows it can sign in as anybody, so production refuses it
+    STRIPE_SECRET_KEY: a sample's, so the built-in sandbox sells
     FLASK_APP, FLASK_ENV: not needed, APP_ENV says what is shown and allowed
     STRIPE_PRO_PRODUCT_ID: not needed, the price says which product
     CELERY_BROKER_URL, CELERY_RESULT_BACKEND: not needed, the queue lives in the database
-    STRIPE_SECRET_KEY: not used by this version, which has no billing yet
     ");
 }
 

@@ -4,22 +4,24 @@ use secrecy::ExposeSecret;
 
 use super::reader::Reader;
 use super::sample::{is_sample, weakness};
-use super::{OtpDelivery, Settings, auth, gemini};
+use super::{OtpDelivery, Settings, auth, delivery, gemini, stripe};
 
 /// Adds a problem for each.
 pub(super) fn refuse_unsafe(reader: &mut Reader<'_>, settings: &Settings) {
     refuse_secrets(reader, settings);
-    let delivery = auth::OTP_DELIVERY.name;
+    let name = delivery::OTP_DELIVERY.name;
     match settings.auth.otp_delivery {
-        _ if !reader.is_set(&auth::OTP_DELIVERY) => reader.problem(delivery, "is missing: production needs webhook"),
+        _ if !reader.is_set(&delivery::OTP_DELIVERY) => {
+            reader.problem(name, "is missing: production needs twilio or webhook");
+        }
         OtpDelivery::Response => {
-            reader.problem(delivery, "response hands the code to whoever asks; production refuses it");
+            reader.problem(name, "response hands the code to whoever asks; production refuses it");
         }
-        // Also what an unfinished webhook falls back to, which was told already.
-        OtpDelivery::Log if reader.says(&auth::OTP_DELIVERY, "log") => {
-            reader.problem(delivery, "log writes codes where many can read them; production refuses it");
+        // Also what an unfinished sender falls back to, which was told already.
+        OtpDelivery::Log if reader.says(&delivery::OTP_DELIVERY, "log") => {
+            reader.problem(name, "log writes codes where many can read them; production refuses it");
         }
-        OtpDelivery::Log | OtpDelivery::Webhook { .. } => {}
+        OtpDelivery::Log | OtpDelivery::Twilio(_) | OtpDelivery::Webhook { .. } => {}
     }
     if settings.auth.allow_otp_in_response {
         reader.note("ALLOW_OTP_IN_RESPONSE: has no effect, codes are sent".to_owned());
@@ -44,11 +46,16 @@ fn refuse_secrets(reader: &mut Reader<'_>, settings: &Settings) {
             );
         }
     }
-    if let OtpDelivery::Webhook { secret, .. } = &settings.auth.otp_delivery
-        && is_sample(secret.expose_secret())
-    {
-        reader.problem(auth::SMS_WEBHOOK_SECRET.name, "is a sample's; production refuses it");
+    for secret in [&stripe::SECRET_KEY, &stripe::WEBHOOK_SECRET] {
+        if reader.holds_sample(secret) {
+            reader.problem(secret.name, "is a sample's; production refuses it");
+        }
     }
+    if settings.stripe.is_configured() && settings.server.public_url.is_none() && settings.stripe.success_url.is_none()
+    {
+        reader.problem("PUBLIC_URL", "is missing: checkout has to lead back (or STRIPE_SUCCESS_URL says where)");
+    }
+    delivery::refuse_samples(reader, &settings.auth.otp_delivery);
     let key = gemini::API_KEY.name;
     let sample = settings.gemini.api_key.as_ref().is_some_and(|key| is_sample(key.expose_secret()));
     if sample || settings.gemini.is_sandbox() && !reader.is_missing(&gemini::API_KEY) {

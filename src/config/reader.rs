@@ -1,7 +1,8 @@
 //! Reads settings one by one, and remembers: what was wrong, what is worth saying, and where each value came from.
 
 use super::environment::{Environment, Place};
-use super::parse::Parsed;
+use super::parse::{Parsed, list};
+use super::sample::is_sample;
 use super::server::AppEnv;
 use super::setting::{Preset, Setting, Shown};
 use super::{Entry, Origin, Problem};
@@ -91,6 +92,11 @@ impl<'e> Reader<'e> {
 
     pub(super) fn says(&self, setting: &Setting, word: &str) -> bool {
         self.environment.get(setting.name).is_some_and(|(text, _)| text.eq_ignore_ascii_case(word))
+    }
+
+    /// Whether one of the texts that are set for it is a sample's.
+    pub(super) fn holds_sample(&self, setting: &Setting) -> bool {
+        self.environment.get(setting.name).is_some_and(|(text, _)| list(text).iter().any(|one| is_sample(one)))
     }
 
     /// Whether neither the setting nor an older name of it is there.

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::setting::{Preset, Setting};
-use super::{auth, database, gemini, quota, redis, server, throttles, worker};
+use super::{auth, database, delivery, gemini, quota, redis, server, sms, stripe, throttles, worker};
 
 /// Settings that belong together, under the title that documents give them.
 #[derive(Debug)]
@@ -13,13 +13,16 @@ pub struct Section {
     pub settings: &'static [&'static Setting],
 }
 
-pub static SECTIONS: [Section; 8] = [
+pub static SECTIONS: [Section; 11] = [
     Section { title: "The server", settings: &server::SETTINGS },
     Section { title: "The database", settings: &database::SETTINGS },
     Section { title: "Gemini", settings: &gemini::SETTINGS },
     Section { title: "What the plans give", settings: &quota::SETTINGS },
+    Section { title: "Stripe", settings: &stripe::SETTINGS },
     Section { title: "Sign-in", settings: &auth::SETTINGS },
     Section { title: "How often sign-in may be tried", settings: &throttles::SETTINGS },
+    Section { title: "How codes are sent", settings: &delivery::SETTINGS },
+    Section { title: "What codes may cost", settings: &sms::SETTINGS },
     Section { title: "The worker, and how long things are kept", settings: &worker::SETTINGS },
     Section { title: "For later versions", settings: &redis::SETTINGS },
 ];

@@ -69,7 +69,8 @@ fn owner_only() -> std::fs::OpenOptions {
     options
 }
 
-pub(super) fn random() -> SecretString {
+#[must_use]
+pub fn random() -> SecretString {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).expect("the system's random numbers are there as long as it runs");
     hex::encode(bytes).into()

@@ -1,6 +1,6 @@
 //! Where and how the server listens, and whom it believes.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use secrecy::SecretString;
 
@@ -55,6 +55,18 @@ impl Server {
     #[must_use]
     pub fn base_path(&self) -> &str {
         self.public_url.as_ref().map_or("", url::Url::path).trim_end_matches('/')
+    }
+
+    /// The address by which somebody on this machine reaches a server that listens there.
+    #[must_use]
+    pub fn base_from_here(&self, listening: SocketAddr) -> String {
+        let mut address = listening;
+        match address {
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            SocketAddr::V4(_) | SocketAddr::V6(_) => {}
+        }
+        format!("http://{address}{}", self.base_path())
     }
 }
 

@@ -5,15 +5,12 @@ use std::collections::BTreeMap;
 
 use super::environment::Environment;
 use super::reader::Reader;
-use super::sample::is_sample;
 use super::{all_settings, database, redis};
 
 const QUEUE: &str = "not needed, the queue lives in the database";
-const BILLING: &str = "not used by this version, which has no billing yet";
-const SMS: &str = "not used by this version; codes go out by OTP_DELIVERY=webhook";
 
 /// Name, and why it is not read. A `*` at the end stands for any rest.
-const KNOWN: [(&str, &str); 27] = [
+const KNOWN: [(&str, &str); 16] = [
     ("CELERY_*", QUEUE),
     ("BULL_*", QUEUE),
     ("DEBUG", "not needed, APP_ENV says what is shown and allowed"),
@@ -23,28 +20,14 @@ const KNOWN: [(&str, &str); 27] = [
     ("DJANGO_*", "not needed, settings are read from the environment and .env"),
     ("ALGORITHM", "not needed, tokens are signed with HS256, or EdDSA by JWT_PRIVATE_KEY"),
     ("JWT_ALGORITHM", "not needed, tokens are signed with HS256, or EdDSA by JWT_PRIVATE_KEY"),
-    ("STRIPE_SECRET_KEY", BILLING),
-    ("STRIPE_WEBHOOK_SECRET", BILLING),
-    ("STRIPE_PRO_PRICE_ID", BILLING),
-    ("STRIPE_BASE_URL", BILLING),
-    ("STRIPE_SUCCESS_URL", BILLING),
-    ("STRIPE_CANCEL_URL", BILLING),
-    ("CHECKOUT_RETURN_URLS", BILLING),
     ("STRIPE_PUBLISHABLE_KEY", "not needed, checkout happens on Stripe's page"),
     ("STRIPE_BASIC_PRODUCT_ID", "not needed, Basic is free"),
     ("STRIPE_PRO_PRODUCT_ID", "not needed, the price says which product"),
-    ("STRIPE_*", BILLING),
-    ("TWILIO_*", SMS),
-    ("SMS_COUNTRIES", SMS),
-    ("SMS_PRICES", SMS),
-    ("SMS_DAILY_CAP", SMS),
+    ("TWILIO_*", "not needed, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM say it"),
     ("POSTGRES_*", "not needed, DATABASE_URL says it"),
     ("REDIS_*", "not needed, REDIS_URL says it"),
     ("PYTHON*", "not needed, this is no Python program"),
 ];
-
-/// Secrets of later versions, whose samples production refuses today already.
-const LATER_SECRETS: [&str; 3] = ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "TWILIO_AUTH_TOKEN"];
 
 /// Names every stranger once.
 pub(super) fn name_them(reader: &mut Reader<'_>, environment: &Environment) {
@@ -66,12 +49,6 @@ pub(super) fn name_them(reader: &mut Reader<'_>, environment: &Environment) {
     }
     for (reason, names) in reasons {
         reader.note(format!("{}: {reason}", names.join(", ")));
-    }
-    for name in LATER_SECRETS {
-        let sample = environment.get(name).is_some_and(|(text, _)| is_sample(text));
-        if sample && reader.is_production() {
-            reader.problem(name, "is a sample's; production refuses it");
-        }
     }
     for number in environment.bad_lines() {
         reader.problem(".env", format!("line {number} is not NAME=value"));

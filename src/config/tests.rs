@@ -23,6 +23,7 @@ fn production<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         ("OTP_DELIVERY", "webhook"),
         ("SMS_WEBHOOK_URL", "https://sms.example.com/send"),
         ("SMS_WEBHOOK_SECRET", "c1f0-9a2b-77de-4410"),
+        ("SMS_COUNTRIES", "IN"),
     ];
     let kept = safe.into_iter().filter(|(name, _)| !more.iter().any(|(other, _)| other == name));
     kept.chain(more.iter().copied()).collect()
@@ -54,7 +55,7 @@ fn everything_wrong_is_told_at_once() {
             ("LOG_LEVEL", "=loud="),
             ("DATABASE_URL", "mysql://root:hunter2@db/x"),
             ("OTP_TTL_SECONDS", "forever"),
-            ("OTP_DELIVERY", "twilio"),
+            ("OTP_DELIVERY", "pigeon"),
             ("JWT_PRIVATE_KEY", "hunter3"),
             ("RETENTION_DAYS", "-3"),
         ],
@@ -66,7 +67,7 @@ fn everything_wrong_is_told_at_once() {
     LOG_LEVEL: "=loud=" is not error, warn, info, debug or trace
     DATABASE_URL: is neither sqlite://file nor postgres://user:password@host/name
     JWT_PRIVATE_KEY: is not PEM: -----BEGIN PRIVATE KEY----- (made by `openssl genpkey -algorithm ed25519`)
-    OTP_DELIVERY: "twilio" is not in this version; webhook is
+    OTP_DELIVERY: "pigeon" is not response, log, twilio or webhook
     OTP_TTL_SECONDS: "forever" is not a whole number from 30 to 3600
     WORKER_CONCURRENCY: "0" is not a whole number from 1 to 100000
     RETENTION_DAYS: "-3" is not a whole number from 1 to 3650
@@ -106,10 +107,21 @@ fn production_refuses_what_is_unsafe() {
         ("SMS_WEBHOOK_URL", ""),
         ("SMS_WEBHOOK_SECRET", ""),
         ("SMS_WEBHOOK_SECRET", "changeme"),
+        ("SMS_COUNTRIES", ""),
+        ("SMS_COUNTRIES", "Wonderland"),
+        ("SMS_PRICES", "IN=cheap"),
+        ("SMS_DAILY_CAP", "a lot"),
         ("CORS_ALLOWED_ORIGINS", "https://a.example, *"),
         ("GEMINI_API_KEY", ""),
         ("GEMINI_API_KEY", "dummy-gemini-api-key"),
         ("STRIPE_SECRET_KEY", "sk_test_dummykey"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_dummykey"),
+        ("STRIPE_BASE_URL", "api.stripe.com"),
+        ("STRIPE_SUCCESS_URL", "/paid"),
+        ("STRIPE_CANCEL_URL", "javascript://x"),
+        ("CHECKOUT_RETURN_URLS", "https://a.example, b.example"),
+        ("STRIPE_ON_REFUND", "ignore"),
+        ("BILLING_GRACE_DAYS", "-1"),
     ] {
         let problems = load(&production(&[(name, value)]), "").map(|_| ()).expect_err(name);
         assert_eq!(problems.len(), 1, "{name}={value}: {problems:?}");
@@ -122,6 +134,63 @@ fn production_refuses_what_is_unsafe() {
 }
 
 #[test]
+fn twilio_needs_an_account_and_one_sender() {
+    let twilio = |more: &[(&'static str, &'static str)]| {
+        let mut pairs = vec![
+            ("OTP_DELIVERY", "twilio"),
+            ("TWILIO_ACCOUNT_SID", "AC5ef8c1d2"),
+            ("TWILIO_AUTH_TOKEN", "9f2c-4be1-hunter"),
+            ("TWILIO_FROM", "+15005550006"),
+        ];
+        pairs.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+        pairs.extend(more);
+        load(&production(&pairs), "")
+    };
+    let loaded = twilio(&[("TWILIO_BASE_URL", "http://127.0.0.1:9000/")]).expect("all is there");
+    let OtpDelivery::Twilio(account) = &loaded.settings.auth.otp_delivery else { panic!("{loaded:?}") };
+    assert_eq!((&*account.base_url, &*account.account_sid), ("http://127.0.0.1:9000", "AC5ef8c1d2"));
+    assert_eq!(account.from, TwilioFrom::Number("+15005550006".to_owned()));
+    assert!(!format!("{loaded:?}").contains("hunter"), "{loaded:?}");
+    let by_service = twilio(&[("TWILIO_FROM", ""), ("TWILIO_MESSAGING_SERVICE_SID", "MG77")]).expect("a service");
+    let OtpDelivery::Twilio(account) = by_service.settings.auth.otp_delivery else { panic!("no Twilio") };
+    assert_eq!(account.from, TwilioFrom::MessagingService("MG77".to_owned()));
+    for (names, values) in [
+        (["TWILIO_ACCOUNT_SID", ""], ["", ""]),
+        (["TWILIO_ACCOUNT_SID", ""], ["AC/../x", ""]),
+        (["TWILIO_ACCOUNT_SID", ""], ["your-account-sid", ""]),
+        (["TWILIO_AUTH_TOKEN", ""], ["", ""]),
+        (["TWILIO_AUTH_TOKEN", ""], ["your_auth_token", ""]),
+        (["TWILIO_FROM", ""], ["", ""]),
+        (["TWILIO_FROM", "TWILIO_MESSAGING_SERVICE_SID"], ["+15005550006", "MG77"]),
+        (["TWILIO_MESSAGING_SERVICE_SID", "TWILIO_FROM"], ["M-G", ""]),
+        (["TWILIO_BASE_URL", ""], ["api.twilio.com", ""]),
+        (["SMS_COUNTRIES", ""], ["", ""]),
+    ] {
+        let pairs: Vec<_> = names.into_iter().zip(values).filter(|(name, _)| !name.is_empty()).collect();
+        let problems = twilio(&pairs).map(|_| ()).expect_err(names[0]);
+        assert_eq!(problems.len(), 1, "{pairs:?}: {problems:?}");
+        assert!(problems[0].starts_with(&format!("{}: ", names[0])), "{pairs:?}: {problems:?}");
+    }
+}
+
+#[test]
+fn a_cap_needs_a_price_for_every_country() {
+    let told = |pairs: &[(&str, &str)]| load(pairs, "").map(|_| ()).expect_err("a cap without prices");
+    assert_eq!(
+        told(&[("SMS_DAILY_CAP", "5"), ("SMS_COUNTRIES", "IN,US,GB"), ("SMS_PRICES", "+1=0.0079")]),
+        ["SMS_PRICES: has no price for IN, GB, which SMS_DAILY_CAP needs"]
+    );
+    assert_eq!(
+        told(&[("SMS_DAILY_CAP", "5"), ("SMS_PRICES", "IN=1")]),
+        ["SMS_PRICES: has no price for *, which SMS_DAILY_CAP needs"]
+    );
+    let loaded = load(&[("SMS_DAILY_CAP", "2.50"), ("SMS_PRICES", "*=0.05")], "").expect("all is there");
+    assert_eq!(loaded.settings.sms.daily_cap, Some(2_500_000));
+    let uncapped = load(&production(&[]), "").expect("all is there");
+    assert_eq!(uncapped.notes, ["SMS_DAILY_CAP: not set; what strangers may spend on codes has no end"]);
+}
+
+#[test]
 fn samples_in_development_mean_the_sandbox_and_are_named() {
     let file = "GOOGLE_GEMINI_API_KEY=dummy-gemini-api-key\nSTRIPE_SECRET_KEY=sk_test_dummykey\n";
     let loaded = load(&[], file).expect("development takes samples");
@@ -130,7 +199,7 @@ fn samples_in_development_mean_the_sandbox_and_are_named() {
         loaded.notes,
         [
             "GEMINI_API_KEY: a sample's, so the built-in sandbox answers",
-            "STRIPE_SECRET_KEY: not used by this version, which has no billing yet",
+            "STRIPE_SECRET_KEY: a sample's, so the built-in sandbox sells",
         ]
     );
 }
@@ -193,6 +262,8 @@ fn no_secret_is_shown() {
         ("SECRET_KEY", "hunter-5b1e0c7a94d2f6838e1f07b3c9a4d526"),
         ("GEMINI_API_KEY", "hunter-8kq81mZ0Vtx7"),
         ("SMS_WEBHOOK_SECRET", "hunter-9a2b-77de-4410"),
+        ("SMS_WEBHOOK_URL", "https://ada:hunter6@sms.example.com"),
+        ("TWILIO_AUTH_TOKEN", "hunter-f00d"),
         ("METRICS_TOKEN", "hunter-77de"),
         ("DATABASE_URL", "postgresql+asyncpg://ada:hunter2@db/chat?password=hunter3"),
         ("REDIS_URL", "redis://:hunter2@cache:6379/0"),
@@ -255,4 +326,23 @@ fn the_example_says_the_defaults() {
     assert_eq!(uncommented.len(), all_settings().count());
     let example = load(&[], &uncommented.join("\n")).expect("the defaults are valid");
     assert_eq!(format!("{:?}", example.settings), format!("{:?}", load(&[], "").expect("valid").settings));
+}
+
+#[test]
+fn a_stripe_key_needs_a_price_and_a_way_back() {
+    let key = ("STRIPE_SECRET_KEY", "sk_test_51Kq2LmSExk29");
+    let price = ("STRIPE_PRO_PRICE_ID", "price_1Kq2Lm");
+    let told = |pairs: &[(&'static str, &'static str)]| load(&production(pairs), "").map(|_| ()).expect_err("incomplete");
+    assert_eq!(told(&[key]), ["STRIPE_PRO_PRICE_ID: is missing: STRIPE_SECRET_KEY is set"]);
+    assert_eq!(
+        told(&[key, price]),
+        ["PUBLIC_URL: is missing: checkout has to lead back (or STRIPE_SUCCESS_URL says where)"]
+    );
+    let back = ("STRIPE_SUCCESS_URL", "https://chat.example/paid");
+    let loaded = load(&production(&[key, price, back]), "").expect("enough to sell");
+    assert!(loaded.settings.stripe.is_configured());
+    assert!(loaded.notes.iter().any(|note| note.starts_with("STRIPE_WEBHOOK_SECRET: not set")), "{:?}", loaded.notes);
+    assert!(!format!("{loaded:?}").contains("51Kq2Lm"), "{loaded:?}");
+    let nothing = load(&production(&[]), "").expect("nothing needs to be sold");
+    assert!(!nothing.settings.stripe.is_configured());
 }

@@ -1,4 +1,4 @@
-//! How often sign-in may be tried. Numbers are counted in the database, addresses in the throttles.
+//! How often sign-in may be tried, and what else nobody is signed in for. Numbers are counted in the database, addresses in the throttles.
 
 use super::parse;
 use super::reader::Reader;
@@ -22,6 +22,7 @@ pub struct Throttles {
     pub codes_by_address: u32,
     pub forgotten_passwords_by_address: u32,
     pub refreshes_by_address: u32,
+    pub checkout_returns_by_address: u32,
 }
 
 static CODE_TRIES: Setting = Setting::new("OTP_TRIES", Preset::Always("5"), "Wrong tries that end a code.");
@@ -57,8 +58,13 @@ static FORGOTTEN: Setting = Setting::new(
 );
 static REFRESHES: Setting =
     Setting::new("REFRESHES_PER_ADDRESS", Preset::Always("1200"), "Tokens refreshed from an address in 10 minutes.");
+static RETURNS: Setting = Setting::new(
+    "CHECKOUT_RETURNS_PER_ADDRESS",
+    Preset::Always("120"),
+    "Returns from checkout that an address reports in 10 minutes.",
+);
 
-pub(super) static SETTINGS: [&Setting; 11] = [
+pub(super) static SETTINGS: [&Setting; 12] = [
     &CODE_TRIES,
     &WRONG_CODES,
     &CODES_SOON,
@@ -70,6 +76,7 @@ pub(super) static SETTINGS: [&Setting; 11] = [
     &CODES_BY_ADDRESS,
     &FORGOTTEN,
     &REFRESHES,
+    &RETURNS,
 ];
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Throttles {
@@ -86,5 +93,6 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Throttles {
         codes_by_address: count(&CODES_BY_ADDRESS),
         forgotten_passwords_by_address: count(&FORGOTTEN),
         refreshes_by_address: count(&REFRESHES),
+        checkout_returns_by_address: count(&RETURNS),
     }
 }

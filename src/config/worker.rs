@@ -26,6 +26,8 @@ pub struct Retention {
     pub finished_jobs: Duration,
     pub prompt_days: Duration,
     pub token_days: Duration,
+    /// Stripe's events, and checkouts that are over.
+    pub stripe_events: Duration,
     /// Rows a statement of the sweep touches at most.
     pub batch: u32,
 }
@@ -60,13 +62,18 @@ static TOKENS: Setting = Setting::new(
     Preset::Always("400"),
     "How long the tokens that a user spent in a day are kept.",
 );
+static EVENTS: Setting = Setting::new(
+    "RETENTION_EVENT_DAYS",
+    Preset::Always("90"),
+    "How long Stripe's events and checkouts that are over are kept; Stripe may repeat an event for 30 days.",
+);
 static SWEEP: Setting =
     Setting::new("RETENTION_SWEEP_SECONDS", Preset::Always("600"), "How often what is past its time is removed.");
 static BATCH: Setting =
     Setting::new("RETENTION_BATCH", Preset::Always("500"), "Rows that are removed in one transaction at most.");
 
-pub(super) static SETTINGS: [&Setting; 11] =
-    [&CONCURRENCY, &LEASE, &DRAIN, &DAYS, &SESSIONS, &JOBS, &CODES, &KEYS, &TOKENS, &SWEEP, &BATCH];
+pub(super) static SETTINGS: [&Setting; 12] =
+    [&CONCURRENCY, &LEASE, &DRAIN, &DAYS, &SESSIONS, &JOBS, &CODES, &KEYS, &TOKENS, &EVENTS, &SWEEP, &BATCH];
 
 pub(super) fn read_worker(reader: &mut Reader<'_>) -> Worker {
     Worker {
@@ -87,6 +94,7 @@ pub(super) fn read_retention(reader: &mut Reader<'_>) -> Retention {
         // Limits count a day back.
         spent_codes: reader.value(&CODES, parse::days(2..=3650)),
         idempotency_keys: reader.value(&KEYS, days()),
+        stripe_events: reader.value(&EVENTS, parse::days(31..=3650)),
         sweep_every: reader.value(&SWEEP, parse::seconds(1..=86_400)),
         batch: reader.value(&BATCH, parse::number(1..=100_000)),
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{RequestBuilder, Url, redirect};
+use reqwest::{RequestBuilder, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +13,7 @@ use super::incoming::Incoming;
 use super::model::ModelsOnWire;
 use super::{Answer, Error, Model, Request, Stream};
 use crate::config;
+use crate::http::outgoing;
 
 const GOOGLE: &str = "https://generativelanguage.googleapis.com";
 /// In a header, because URLs end in logs.
@@ -48,7 +49,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            connect: Duration::from_secs(5),
+            connect: outgoing::CONNECT_TIME,
             first_byte: Duration::from_mins(1),
             idle: Duration::from_secs(30),
             whole: Duration::from_mins(10),
@@ -170,32 +171,6 @@ fn http(base: &Url, key: Option<&SecretString>, timeouts: &Timeouts) -> Result<r
         value.set_sensitive(true);
         headers.insert(KEY, value);
     }
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("gemini-backend/", env!("CARGO_PKG_VERSION")))
-        .default_headers(headers)
-        .connect_timeout(timeouts.connect)
-        // Over HTTP/2 all streams share one connection, and those beyond the server's limit (100 is usual) would wait
-        // in line unseen; also, hanging up one must not depend on the others.
-        .http1_only()
-        .tcp_keepalive(Duration::from_secs(30))
-        // A redirect would take the key along: only well-known headers are dropped on the way.
-        .redirect(redirect::Policy::none())
-        .referer(false);
-    if base.scheme() == "http" {
-        // Without TLS no certificates are needed, so that the sandbox works on a machine that has none.
-        builder = builder.tls_certs_only([]);
-    }
-    if is_loopback(base) {
-        builder = builder.no_proxy();
-    }
-    builder.build().map_err(|error| Unusable::Tls(std::error::Error::source(&error).unwrap_or(&error).to_string()))
-}
-
-fn is_loopback(base: &Url) -> bool {
-    match base.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
+    let builder = outgoing::client(base).default_headers(headers).connect_timeout(timeouts.connect);
+    builder.build().map_err(|error| Unusable::Tls(outgoing::no_tls(&error)))
 }

@@ -39,6 +39,7 @@ codes! {
     NotJson = "not_json", 400, "The body is not JSON";
     BadPath = "bad_path", 400, "The path cannot be read";
     BadHost = "bad_host", 400, "This host is not served here";
+    SignatureInvalid = "signature_invalid", 400, "The webhook is not signed as it should be";
     TokenMissing = "token_missing", 401, "Sign in first";
     TokenInvalid = "token_invalid", 401, "The token is not valid";
     TokenExpired = "token_expired", 401, "The token has expired";
@@ -54,8 +55,11 @@ codes! {
     ChatroomNotFound = "chatroom_not_found", 404, "No such chatroom";
     MessageNotFound = "message_not_found", 404, "No such message";
     SessionNotFound = "session_not_found", 404, "No such session";
+    CheckoutNotFound = "checkout_not_found", 404, "No such checkout session";
     MethodNotAllowed = "method_not_allowed", 405, "This method is not allowed here";
     BodyTimedOut = "body_timed_out", 408, "The body did not arrive in time";
+    AlreadySubscribed = "already_subscribed", 409, "There is a subscription already";
+    NotSubscribed = "not_subscribed", 409, "There is no subscription";
     MobileTaken = "mobile_taken", 409, "This number is taken";
     BodyTooLarge = "body_too_large", 413, "The body is too large";
     UnsupportedMediaType = "unsupported_media_type", 415, "The body must be application/json";
@@ -70,6 +74,9 @@ codes! {
     NotReady = "not_ready", 503, "Not ready to serve";
     UpstreamUnavailable = "upstream_unavailable", 503, "Gemini cannot be reached";
     BudgetExhausted = "budget_exhausted", 503, "Today's budget is spent";
+    BillingNotConfigured = "billing_not_configured", 503, "Nothing is sold here yet";
+    BillingUnavailable = "billing_unavailable", 503, "Stripe cannot be reached";
+    SmsBudgetExhausted = "sms_budget_exhausted", 503, "Today's budget for codes is spent";
     TimedOut = "timed_out", 503, "It took too long";
 }
 

@@ -2,25 +2,18 @@
 //!
 //! What is not JSON is 400, what is JSON and does not fit is 422 and names the field. Unknown fields are ignored.
 
-use std::time::Duration;
-
-use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, OptionalFromRequest, Request};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use bytes::BytesMut;
-use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::body::read_body;
 use super::json_flaw::{Flaw, first_flaw};
 use super::{ApiError, Code, FieldError};
 
 /// The largest body that is read.
 pub(super) const MAX_BYTES: usize = 256 * 1024;
-/// How long one may take to arrive: half a minute moves the largest at 70 kbit/s. Shorter than what a handler may take, so
-/// that a client's slowness is not told as ours.
-pub const BODY_TIME: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json<T>(pub T);
@@ -39,10 +32,7 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Option<Self>, ApiError> {
         let (parts, body) = request.into_parts();
-        // A refusal ends the connection: the rest of the body is nobody's request.
-        let close = |error: ApiError| error.header(header::CONNECTION, HeaderValue::from_static("close"));
-        let whole = tokio::time::timeout(BODY_TIME, read(body)).await;
-        let bytes = whole.unwrap_or_else(|_| Err(ApiError::new(Code::BodyTimedOut))).map_err(close)?;
+        let bytes = read_body(body, MAX_BYTES).await?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -65,24 +55,6 @@ impl<T: Serialize> IntoResponse for Json<T> {
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-}
-
-async fn read(body: Body) -> Result<Bytes, ApiError> {
-    let too_large = || ApiError::new(Code::BodyTooLarge).detail(format!("At most {MAX_BYTES} bytes are taken"));
-    // What its length already tells is not waited for.
-    if body.size_hint().lower() > MAX_BYTES as u64 {
-        return Err(too_large());
-    }
-    let mut pieces = body.into_data_stream();
-    let mut taken = BytesMut::new();
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|_| ApiError::new(Code::NotJson).detail("The body was cut"))?;
-        if taken.len() + piece.len() > MAX_BYTES {
-            return Err(too_large());
-        }
-        taken.extend_from_slice(&piece);
-    }
-    Ok(taken.freeze())
 }
 
 /// Reads a value from a body by the rules of this module.

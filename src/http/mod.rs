@@ -1,11 +1,13 @@
 //! The kit that every feature's `http.rs` is made from: errors as problem+json, extractors, pages, request ids.
 
+mod body;
 mod client_address;
 mod error;
 mod idempotency;
 mod json;
 mod json_flaw;
 pub mod openapi;
+pub mod outgoing;
 mod page;
 mod path;
 mod query;
@@ -13,10 +15,11 @@ pub mod rate_limit;
 pub mod replay;
 pub mod request_id;
 
+pub use body::{BODY_TIME, read_body};
 pub use client_address::{ClientAddress, host};
 pub use error::{ApiError, Code, FieldError, Problem};
 pub use idempotency::IdempotencyKey;
-pub use json::{BODY_TIME, Json};
+pub use json::Json;
 pub use page::{Cursor, List, Page};
 pub use path::Path;
 pub use query::Query;

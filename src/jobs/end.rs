@@ -78,3 +78,8 @@ pub async fn finish_house(tx: &mut Tx, holder: NodeId, claim: &Claim, note: &str
 pub async fn retry_house(tx: &mut Tx, holder: NodeId, claim: &Claim, due: Moment, note: &str) -> Result<(), EndError> {
     if sql::put_back(tx, holder, claim, due, 1, note).await? { Ok(()) } else { Err(EndError::Lost) }
 }
+
+/// Puts a job of the house back that was done and is to be done again at `due`: whatever it met counts no more.
+pub async fn wait_house(tx: &mut Tx, holder: NodeId, claim: &Claim, due: Moment) -> Result<(), EndError> {
+    if sql::begin_anew(tx, holder, claim, due).await? { Ok(()) } else { Err(EndError::Lost) }
+}

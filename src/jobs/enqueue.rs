@@ -72,7 +72,18 @@ pub async fn enqueue(tx: &mut Tx, user: &Locked, waiting: Waiting, now: Moment) 
 
 /// Adds a job of the house, due at once.
 pub async fn enqueue_house(tx: &mut Tx, job: &Job, now: Moment) -> Result<JobId> {
-    let id = JobId::new(now);
-    sql::insert_house(tx, id, job, now).await?;
+    enqueue_house_for(tx, job, now).await
+}
+
+/// Adds a job of the house that is due later.
+pub async fn enqueue_house_for(tx: &mut Tx, job: &Job, due: Moment) -> Result<JobId> {
+    let id = JobId::new(due);
+    sql::insert_house(tx, id, job, due).await?;
     Ok(id)
+}
+
+/// Sees to it that the job of the house with this id is in the queue, due no later than this. One that runs is left alone,
+/// one that ended is taken up again.
+pub async fn keep_house(tx: &mut Tx, id: JobId, job: &Job, due: Moment) -> Result<()> {
+    sql::keep_house(tx, id, job, due).await
 }

@@ -20,9 +20,10 @@ use crate::ids::{ChatroomId, JobId, MessageId, UserId};
 use crate::store;
 
 pub use claim::{Wanted, claim_heads, claim_house, claim_lapsed};
-pub use end::{drop_lane, finish, finish_house, hand_back, retry, retry_house, wait};
+pub use end::{drop_lane, finish, finish_house, hand_back, retry, retry_house, wait, wait_house};
 pub use enqueue::{
-    Locked, Waiting, close_account, enqueue, enqueue_house, lock, open_account, set_replies_at_once, set_weight,
+    Locked, Waiting, close_account, enqueue, enqueue_house, enqueue_house_for, keep_house, lock, open_account,
+    set_replies_at_once, set_weight,
 };
 pub use look::{Depth, Look, depth, look, sweep};
 pub use recover::void_leases;
@@ -44,6 +45,18 @@ pub enum Job {
     Reply { id: MessageId },
     /// Deliver a code; the row says which, the payload never holds it.
     SendCode { id: Uuid },
+    /// Look at what an event of Stripe's is about.
+    StripeEvent { id: String },
+    /// See what became of a checkout, should nobody come back to say.
+    WatchCheckout { id: Uuid },
+    /// Judge a plan again by what is known: a period of grace is over.
+    JudgePlan { user: UserId },
+    /// End a subscription: one too many, whose last payment is given back, or one whose payment was taken back.
+    EndSubscription { user: UserId, subscription: String, is_surplus: bool },
+    /// Take a person who is gone off Stripe; their ids there are all that is left.
+    CloseCustomer { customer: String, checkouts: Vec<String> },
+    /// Compare with Stripe what no event told.
+    SyncBilling,
 }
 
 impl Job {
@@ -51,6 +64,12 @@ impl Job {
         match self {
             Self::Reply { .. } => "reply",
             Self::SendCode { .. } => "send_code",
+            Self::StripeEvent { .. } => "stripe_event",
+            Self::WatchCheckout { .. } => "watch_checkout",
+            Self::JudgePlan { .. } => "judge_plan",
+            Self::EndSubscription { .. } => "end_subscription",
+            Self::CloseCustomer { .. } => "close_customer",
+            Self::SyncBilling => "sync_billing",
         }
     }
 }

@@ -119,7 +119,8 @@ pub(super) async fn insert_in_lane(
     Ok(is_head)
 }
 
-pub(super) async fn insert_house(tx: &mut Tx, id: JobId, job: &Job, now: Moment) -> Result<()> {
+/// What is due later has not waited yet: it counts as made then.
+pub(super) async fn insert_house(tx: &mut Tx, id: JobId, job: &Job, due: Moment) -> Result<()> {
     execute!(
         tx,
         "insert into jobs (id, kind, payload, lane_seq, head, state, due_at, attempt, faults, crashes, created_at)
@@ -127,7 +128,23 @@ pub(super) async fn insert_house(tx: &mut Tx, id: JobId, job: &Job, now: Moment)
         id,
         job.kind(),
         payload(job),
-        now
+        due
+    )?;
+    Ok(())
+}
+
+pub(super) async fn keep_house(tx: &mut Tx, id: JobId, job: &Job, due: Moment) -> Result<()> {
+    execute!(
+        tx,
+        "insert into jobs (id, kind, payload, lane_seq, head, state, due_at, attempt, faults, crashes, created_at)
+         values ($1, $2, $3, 0, true, 'queued', $4, 0, 0, 0, $4)
+         on conflict (id) do update set state = 'queued', due_at = excluded.due_at, faults = 0, crashes = 0,
+                 created_at = excluded.created_at, first_claimed_at = null, finished_at = null, note = null
+             where jobs.state in ('done', 'parked') or (jobs.state = 'queued' and jobs.due_at > excluded.due_at)",
+        id,
+        job.kind(),
+        payload(job),
+        due
     )?;
     Ok(())
 }
@@ -296,6 +313,21 @@ pub(super) async fn put_back(
         due,
         faults,
         note
+    )?;
+    Ok(done == 1)
+}
+
+/// False when this attempt no longer holds the job.
+pub(super) async fn begin_anew(tx: &mut Tx, holder: NodeId, claim: &Claim, due: Moment) -> Result<bool> {
+    let done = execute!(
+        tx,
+        "update jobs set state = 'queued', due_at = $4, faults = 0, crashes = 0, holder = null, lease_until = null,
+                created_at = $4, first_claimed_at = null, note = null
+         where id = $1 and attempt = $2 and holder = $3 and state = 'running'",
+        claim.id,
+        claim.attempt,
+        holder,
+        due
     )?;
     Ok(done == 1)
 }

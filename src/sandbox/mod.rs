@@ -6,4 +6,5 @@ mod journal;
 mod rules;
 
 pub mod gemini;
+pub mod sms;
 pub mod stripe;

@@ -51,6 +51,15 @@ fn recorder() -> &'static PrometheusHandle {
         describe_counter!("gemini_tokens_total", "Tokens as Gemini counted them, by kind");
         describe_histogram!("gemini_first_text_seconds", Unit::Seconds, "From the question to the first text");
         describe_histogram!("gemini_answer_seconds", Unit::Seconds, "From the question to the answer's end");
+        describe_counter!("stripe_events_total", "Stripe's events taken in, by source and outcome");
+        describe_histogram!("stripe_call_seconds", Unit::Seconds, "Calls to Stripe, each try, by outcome");
+        describe_counter!("billing_looks_total", "Looks at a customer's subscriptions, by cause and outcome");
+        describe_counter!("billing_missed_total", "What no webhook had told: events and differences that a sync found");
+        describe_counter!("sms_sent_total", "Tries to send a code's message, by outcome and country");
+        describe_counter!(
+            "sms_spent_micros_total",
+            "Promised for codes, in millionths of SMS_PRICES' currency, by country"
+        );
         describe_counter!("swept_rows_total", "Rows that retention removed, by table");
         describe_counter!(HASHES, "Passwords hashed or checked");
         describe_gauge!(CONNECTIONS, "Connections to the database, by state");

@@ -1,7 +1,15 @@
-//! Delivery of codes: into the log (development) or to the operator's own sender, a signed webhook.
+//! Delivery of codes: into the log (development), by Twilio, or to the operator's own sender, a signed webhook; and what
+//! it may cost.
 //!
+//! A message is [`promise`](promise())d in the transaction that makes its job, and sent by the job with [`Sender::send`].
 //! With `OTP_DELIVERY=response` nothing comes here: the code is in the answer itself.
 
+mod country;
+mod error;
+mod promise;
+mod pumping;
+mod sql;
+mod twilio;
 mod webhook;
 
 use uuid::Uuid;
@@ -9,6 +17,10 @@ use uuid::Uuid;
 use crate::clock::Moment;
 use crate::config::OtpDelivery;
 
+pub use country::Country;
+pub use error::Error;
+pub use promise::{NotPromised, Promised, note_verified, promise, sweep_days, sweep_minutes};
+use twilio::Twilio;
 pub use webhook::SIGNATURE;
 use webhook::Webhook;
 
@@ -32,26 +44,6 @@ impl std::fmt::Debug for Message {
     }
 }
 
-/// Why a message did not go out.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("the sender cannot be reached: {0}")]
-    Unreachable(#[source] reqwest::Error),
-    #[error("the sender answered {0}")]
-    Refused(u16),
-}
-
-impl Error {
-    /// Whether trying again may help.
-    #[must_use]
-    pub const fn is_passing(&self) -> bool {
-        match self {
-            Self::Unreachable(_) => true,
-            Self::Refused(status) => matches!(status, 408 | 425 | 429 | 500..),
-        }
-    }
-}
-
 /// The way that codes take.
 #[derive(Debug)]
 pub struct Sender(Way);
@@ -60,6 +52,7 @@ pub struct Sender(Way);
 enum Way {
     Answer,
     Log,
+    Twilio(Twilio),
     Webhook(Webhook),
 }
 
@@ -70,6 +63,7 @@ impl Sender {
         Ok(Self(match delivery {
             OtpDelivery::Response => Way::Answer,
             OtpDelivery::Log => Way::Log,
+            OtpDelivery::Twilio(account) => Way::Twilio(Twilio::new(account)?),
             OtpDelivery::Webhook { url, secret } => Way::Webhook(Webhook::new(url.clone(), secret.clone())?),
         }))
     }
@@ -82,7 +76,17 @@ impl Sender {
                 tracing::info!(to = %message.masked, code = %message.code, purpose = message.purpose, "a code");
                 Ok(())
             }
+            Way::Twilio(twilio) => twilio.post(message).await,
             Way::Webhook(webhook) => webhook.post(message, now).await,
+        }
+    }
+
+    /// How often one message is tried: a webhook is told so, Twilio as often as fits into a minute of doubled pauses.
+    #[must_use]
+    pub const fn most_tries(&self) -> i64 {
+        match self.0 {
+            Way::Answer | Way::Log | Way::Webhook(_) => 3,
+            Way::Twilio(_) => 7,
         }
     }
 }

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use super::{Error, Message};
+use super::{Error, Message, error};
 use crate::clock::Moment;
 
 /// The header with the signature.
@@ -48,7 +48,10 @@ impl Webhook {
             // The address may hold a key of the receiver's: errors are shown without it.
             .map_err(|error| Error::Unreachable(error.without_url()))?;
         let status = answer.status();
-        if status.is_success() { Ok(()) } else { Err(Error::Refused(status.as_u16())) }
+        if status.is_success() {
+            return Ok(());
+        }
+        Err(Error::of_status(status.as_u16(), error::retry_after(&answer)))
     }
 
     fn sign(&self, body: &str, now: Moment) -> String {
@@ -99,7 +102,7 @@ mod tests {
         tokio::select! {
             _ = axum::serve(listener, router) => panic!("the server ended"),
             posted = webhook.post(&message, Moment::from_millis(0)) => {
-                assert!(matches!(posted, Err(Error::Refused(307))), "{posted:?}");
+                assert!(matches!(posted, Err(Error::Refused { status: 307, .. })), "{posted:?}");
             }
         }
     }

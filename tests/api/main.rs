@@ -3,6 +3,7 @@
 //! On SQLite unless `TEST_DATABASE_URL` names a PostgreSQL server. Begin at [`harness::TestApp`].
 
 mod auth;
+mod billing;
 mod bodies;
 mod budget;
 mod clients;

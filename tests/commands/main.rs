@@ -9,6 +9,7 @@ mod older_systems;
 mod process;
 mod replies;
 mod settings;
+mod sms;
 mod start;
 mod tools;
 mod traces;

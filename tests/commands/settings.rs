@@ -48,6 +48,7 @@ async fn production_starts_with_what_it_needs_and_shows_no_code() {
         ("OTP_DELIVERY", "webhook"),
         ("SMS_WEBHOOK_URL", "http://127.0.0.1:9/send"),
         ("SMS_WEBHOOK_SECRET", "c1f0-9a2b-77de-4410"),
+        ("SMS_COUNTRIES", "IN"),
         ("ALLOW_OTP_IN_RESPONSE", "true"),
     ];
     let server = Running::server(folder.path(), &settings);

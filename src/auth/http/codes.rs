@@ -34,14 +34,14 @@ pub(super) struct PostForgotPassword {
 #[utoipa::path(
     post, path = "/auth/send-otp", tag = "Sign-in", operation_id = "send_otp", request_body = PostSendOtp,
     responses((status = 200, description = "A code is on its way; the same answer for every number", body = SentView)),
-    extensions(("x-problems" = json!(["rate_limited"]))),
+    extensions(("x-problems" = json!(["rate_limited", "sms_budget_exhausted"]))),
 )]
 pub(super) async fn send(
     State(app): State<Arc<App>>,
     device: Device,
     Json(body): Json<PostSendOtp>,
 ) -> Result<Response, ApiError> {
-    let mobile = fields::mobile(&app, &body.mobile)?;
+    let mobile = fields::reachable_mobile(&app, &body.mobile)?;
     let limit = Limit::new(app.settings.throttles.codes_by_address, TEN_MINUTES);
     app.limits.hit("codes-by-address", &device.throttle_key, limit, app.clock.now()).await?;
     let purpose = body.purpose.unwrap_or(Purpose::Login);
@@ -53,14 +53,14 @@ pub(super) async fn send(
     post, path = "/auth/forgot-password", tag = "Sign-in", operation_id = "forgot_password",
     request_body = PostForgotPassword,
     responses((status = 200, description = "A code is on its way, if the number is a user's", body = SentView)),
-    extensions(("x-problems" = json!(["rate_limited"]))),
+    extensions(("x-problems" = json!(["rate_limited", "sms_budget_exhausted"]))),
 )]
 pub(super) async fn forgot(
     State(app): State<Arc<App>>,
     device: Device,
     Json(body): Json<PostForgotPassword>,
 ) -> Result<Response, ApiError> {
-    let mobile = fields::mobile(&app, &body.mobile)?;
+    let mobile = fields::reachable_mobile(&app, &body.mobile)?;
     let limit = Limit::new(app.settings.throttles.forgotten_passwords_by_address, TEN_MINUTES);
     app.limits.hit("forgotten-passwords", &device.throttle_key, limit, app.clock.now()).await?;
     let sent = auth::send_code(&app, &mobile, Purpose::ResetPassword, may_see_codes(&app, &device)).await?;

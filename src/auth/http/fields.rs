@@ -12,6 +12,15 @@ pub(super) fn mobile(app: &App, typed: &str) -> Result<Mobile, ApiError> {
     Mobile::parse(typed, &app.settings.auth).map_err(|error| ApiError::field("mobile", error.to_string()))
 }
 
+/// A number that a code may be sent to.
+pub(super) fn reachable_mobile(app: &App, typed: &str) -> Result<Mobile, ApiError> {
+    let mobile = mobile(app, typed)?;
+    if app.settings.sms.allows(mobile.country().0) {
+        return Ok(mobile);
+    }
+    Err(ApiError::field("mobile", "must be a number of a country that codes are sent to"))
+}
+
 /// A password that is being set.
 pub(super) fn new_password(field: &str, password: String) -> Result<String, ApiError> {
     password::fit(password).map_err(|unfit| ApiError::field(field, unfit.to_string()))

@@ -23,6 +23,10 @@ impl From<SendError> for ApiError {
             SendError::TooMany { now, until } => {
                 Self::new(Code::RateLimited).detail("Too many codes for this number").retry_at(now, until)
             }
+            SendError::BudgetExhausted { now, until } => Self::new(Code::SmsBudgetExhausted).retry_at(now, until),
+            SendError::CountryHeld { now, until } => {
+                Self::new(Code::RateLimited).detail("Too many codes for this country").retry_at(now, until)
+            }
             SendError::Store(cause) => cause.into(),
         }
     }

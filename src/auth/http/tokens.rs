@@ -97,7 +97,7 @@ pub(super) async fn sign_up(
     device: Device,
     Json(body): Json<PostSignup>,
 ) -> Result<Response, ApiError> {
-    let mobile = fields::mobile(&app, &body.mobile)?;
+    let mobile = fields::reachable_mobile(&app, &body.mobile)?;
     let password = body.password.map(|password| fields::new_password("password", password)).transpose()?;
     let wish = Wish { mobile, username: fields::username(body.username)?, password };
     let made = auth::sign_up(&app, wish, &device).await?;

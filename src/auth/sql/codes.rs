@@ -60,10 +60,16 @@ pub(in crate::auth) async fn insert_code(tx: &mut Tx, code: &Unspent) -> Result<
     Ok(())
 }
 
-/// Takes a code out of use.
+/// Takes a code out of use that a newer one replaces.
 pub(in crate::auth) async fn spend_code(tx: &mut Tx, id: Uuid, now: Moment) -> Result<()> {
     execute!(tx, "update codes set spent_at = $2 where id = $1 and spent_at is null", id, now)?;
     Ok(())
+}
+
+/// Takes a code out of use because it was right: whose it was, and when it was made.
+pub(in crate::auth) async fn use_code(tx: &mut Tx, id: Uuid, now: Moment) -> Result<Option<(Mobile, Moment)>> {
+    let sql = "update codes set spent_at = $2 where id = $1 and spent_at is null returning mobile, created_at";
+    fetch_optional!(tx, (Mobile, Moment), sql, id, now)
 }
 
 /// Counts a wrong try; the tries so far, this one included.

@@ -168,7 +168,13 @@ async fn an_overdue_code_is_not_delivered() {
 
 /// Everything that is logged on this thread.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("no panic").clone()).expect("UTF-8")
+    }
+}
 
 impl std::io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -201,7 +207,7 @@ async fn logs_hold_no_code_no_token_and_no_whole_number() {
     let next = super::Tokens::of(&app.refresh(&ada.refresh).await.expect(200));
     app.me(&next).await.expect(200);
     app.obtain(ADA, "battery staple").await.expect(401);
-    let text = String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("UTF-8");
+    let text = lines.text();
     assert!(text.contains("a code was not delivered"), "{text}");
     let secrets =
         [&*otp, &ada.access, &ada.refresh, &next.access, &next.refresh, "9876543210", "9876543211", "correct horse"];
@@ -219,7 +225,7 @@ async fn a_log_may_be_the_way_codes_take() {
     let app = TestApp::with(|settings| settings.auth.otp_delivery = OtpDelivery::Log).await;
     app.tell("/auth/send-otp", json!({"mobile": ADA})).await.expect(200);
     app.settle().await;
-    let text = String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("UTF-8");
+    let text = lines.text();
     let code = text.split("\"code\":\"").nth(1).expect("a code in the log")[..6].to_owned();
     assert!(!text.contains("9876543210"), "{text}");
     app.verify(ADA, &code).await.expect(200);

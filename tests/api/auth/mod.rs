@@ -10,8 +10,10 @@ mod profile;
 mod refresh;
 mod sessions;
 mod signup;
+mod spending;
 mod suspension;
 mod sweep;
+mod texts;
 
 use serde_json::{Value, json};
 

@@ -10,6 +10,7 @@ use gemini_backend::config::Settings;
 use gemini_backend::gemini::{Client, Timeouts};
 use gemini_backend::ids::{SessionId, UserId};
 use gemini_backend::sandbox::gemini::{Ended, Entry, Options, Running, start as start_gemini};
+use gemini_backend::sandbox::stripe;
 use gemini_backend::{execute, fetch_one, jobs, serve, store, transaction, worker};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -19,7 +20,7 @@ use super::database::Database;
 use super::person::Person;
 
 /// 2026-11-21T10:00:00Z, in the middle of a day.
-const START: Moment = Moment::from_millis(1_795_255_200_000);
+pub(crate) const START: Moment = Moment::from_millis(1_795_255_200_000);
 /// Longer than anything should take, shorter than a person's patience.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -31,10 +32,15 @@ pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
     /// What answers instead of Gemini, at once unless it is told otherwise.
     pub(crate) gemini: Running,
+    /// What sells instead of Stripe, by the same clock; only with [`TestApp::selling`].
+    shop: Option<stripe::Running>,
     client: reqwest::Client,
     ground: Arc<Ground>,
     may_leave_jobs: bool,
 }
+
+/// What the Stripe sandbox signs its webhooks with.
+pub(crate) const WEBHOOK_SECRET: &str = "whsec_of_the_tests";
 
 /// What several processes of a test share.
 #[derive(Debug)]
@@ -58,36 +64,53 @@ impl TestApp {
 
     /// A service whose worker does nothing until [`TestApp::work`].
     pub(crate) async fn idle(change: impl FnOnce(&mut Settings)) -> Self {
-        Self::begin(None, Clock::held(START), change).await
+        Self::begin(None, Clock::held(START), false, change).await
+    }
+
+    /// A service that sells Pro through a Stripe of its own, whose webhooks reach it.
+    pub(crate) async fn selling() -> Self {
+        Self::selling_with(|_| {}).await
+    }
+
+    pub(crate) async fn selling_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut app = Self::begin(None, Clock::held(START), true, change).await;
+        // A checkout is watched for as long as it may be open.
+        app.may_leave_jobs();
+        app.work();
+        app
     }
 
     /// A service whose clock follows a database that has not told it the time yet.
     pub(crate) async fn unsure(change: impl FnOnce(&mut Settings)) -> Self {
-        let app = Self::begin(None, Clock::of_database(), change).await;
+        let app = Self::begin(None, Clock::of_database(), false, change).await;
         app.work();
         app
     }
 
     /// A service that waits for Gemini as long as this and no longer.
     pub(crate) async fn as_patient_as(timeouts: Timeouts) -> Self {
-        let app = Self::begin(Some(timeouts), Clock::held(START), |_| {}).await;
+        let app = Self::begin(Some(timeouts), Clock::held(START), false, |_| {}).await;
         app.work();
         app
     }
 
-    async fn begin(timeouts: Option<Timeouts>, clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
+    async fn begin(timeouts: Option<Timeouts>, clock: Clock, sells: bool, change: impl FnOnce(&mut Settings)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let stop = CancellationToken::new();
         let options = Options { require_key: false, ..Options::default() };
         let gemini = start_gemini(([127, 0, 0, 1], 0).into(), options, stop.clone()).await.expect("a free port");
-        let ground = Ground { database: Database::create().await, _sandboxes: stop.drop_guard() };
         let mut settings = Settings::development();
+        let shop = if sells { Some(open_shop(&mut settings, &listener, &clock, &stop).await) } else { None };
+        let ground = Ground { database: Database::create().await, _sandboxes: stop.drop_guard() };
         ground.database.url().clone_into(&mut settings.database.url);
         settings.database.max_connections = 8;
         settings.gemini.base_url = Some(gemini.base_url());
         // The clock stands still, so that what is spent of a throttle would never come back.
         settings.server.requests_per_minute = 1_000_000;
         change(&mut settings);
-        Self::open(settings, clock, gemini, Arc::new(ground), timeouts).await
+        let mut app = Self::open(settings, clock, gemini, Arc::new(ground), timeouts, listener).await;
+        app.shop = shop;
+        app
     }
 
     async fn open(
@@ -96,6 +119,7 @@ impl TestApp {
         gemini: Running,
         ground: Arc<Ground>,
         timeouts: Option<Timeouts>,
+        listener: TcpListener,
     ) -> Self {
         let store = store::connect(&settings.database.url, settings.database.max_connections).await;
         let store = store.expect("the test's database opens");
@@ -105,20 +129,19 @@ impl TestApp {
             let patient = Client::with_timeouts(&app.settings.gemini, timeouts).expect("the sandbox has an address");
             Arc::get_mut(&mut app).expect("nobody else has it yet").gemini = patient;
         }
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
         app.tasks.spawn(serve::serve(app.clone(), listener));
         let client =
             reqwest::Client::builder().no_proxy().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
         let client = client.build().expect("a client without anything special");
-        Self { app, clock, address, gemini, client, ground, may_leave_jobs: false }
+        Self { app, clock, address, gemini, shop: None, client, ground, may_leave_jobs: false }
     }
 
     /// Another process with the same settings on the same database, with a clock of its own that begins at the same
     /// time. Its worker does nothing until [`TestApp::work`].
     pub(crate) async fn beside(&self) -> Self {
         let (settings, clock) = (self.app.settings.clone(), Clock::held(self.clock.now()));
-        Self::open(settings, clock, self.gemini.clone(), self.ground.clone(), None).await
+        self.another(settings, clock).await
     }
 
     /// Begins to work on jobs.
@@ -137,7 +160,19 @@ impl TestApp {
     pub(crate) async fn reset(&self, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = self.app.settings.clone();
         change(&mut settings);
-        Self::open(settings, self.clock.clone(), self.gemini.clone(), self.ground.clone(), None).await
+        self.another(settings, self.clock.clone()).await
+    }
+
+    async fn another(&self, settings: Settings, clock: Clock) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let mut app = Self::open(settings, clock, self.gemini.clone(), self.ground.clone(), None, listener).await;
+        app.shop.clone_from(&self.shop);
+        app
+    }
+
+    /// The Stripe of [`TestApp::selling`].
+    pub(crate) fn shop(&self) -> &stripe::Running {
+        self.shop.as_ref().expect("an app that sells")
     }
 
     /// A command that runs beside the server: its own view of the same database.
@@ -180,7 +215,8 @@ impl TestApp {
                 session,
                 user,
                 now,
-                now.plus(Duration::from_hours(30 * 24))
+                // Longer than any test lets pass.
+                now.plus(Duration::from_hours(400 * 24))
             )?;
             jobs::open_account(tx, user, self.app.settings.quota.basic_replies_at_once).await
         });
@@ -236,6 +272,25 @@ impl TestApp {
     pub(crate) fn may_leave_jobs(&mut self) {
         self.may_leave_jobs = true;
     }
+}
+
+async fn open_shop(
+    settings: &mut Settings,
+    listener: &TcpListener,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> stripe::Running {
+    let address = listener.local_addr().expect("a bound listener");
+    let clock = clock.clone();
+    let options = stripe::Options::default()
+        .with_clock(stripe::Clock::following(move || clock.now().seconds()))
+        .with_webhook(&format!("http://{address}/webhook/stripe"), WEBHOOK_SECRET);
+    let shop = stripe::start(([127, 0, 0, 1], 0).into(), options, stop.clone()).await.expect("a free port");
+    settings.stripe.secret_key = Some("sk_test_of_the_tests".into());
+    settings.stripe.webhook_secrets = vec![WEBHOOK_SECRET.into()];
+    settings.stripe.pro_price = Some(stripe::PRICE.to_owned());
+    settings.stripe.base_url = Some(shop.base_url());
+    shop
 }
 
 impl Drop for TestApp {

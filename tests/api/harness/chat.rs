@@ -68,10 +68,8 @@ impl Person<'_> {
 
     /// What an operator does with `users set-plan`.
     pub(crate) async fn set_plan(&self, plan: Plan) {
-        let app = &self.app.app;
-        let change = app.people.change(self.user);
-        transaction!(app.store, |tx| { billing::set_plan(app, tx, self.user, plan).await }).expect("a new plan");
-        change.all();
+        let held = billing::grant_plan(&self.app.app, self.user, plan).await.expect("a new plan");
+        assert_eq!(held, Some(plan));
     }
 
     /// Prompts of today that are spent.

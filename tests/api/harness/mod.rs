@@ -10,10 +10,11 @@ pub(crate) mod chat;
 mod contract;
 mod database;
 mod person;
+pub(crate) mod shop;
 mod strict;
 
 pub(crate) use answer::{Answer, Call};
-pub(crate) use app::{TestApp, until};
+pub(crate) use app::{START, TestApp, WEBHOOK_SECRET, until};
 pub(crate) use contract::document;
 pub(crate) use database::Database;
 pub(crate) use person::{Person, Room};

@@ -1,13 +1,13 @@
-//! Every statement about plans, prompts and tokens.
+//! Plans, prompts and tokens.
 
-use super::Tokens;
 use crate::auth::Plan;
+use crate::billing::Tokens;
 use crate::ids::UserId;
 use crate::store::sql::Fork;
 use crate::store::{On, Result, Tx};
 use crate::{execute, fetch_one, fetch_optional};
 
-pub(super) async fn spend(tx: &mut Tx, user: UserId, day: &str, limit: i64) -> Result<Option<i64>> {
+pub(in crate::billing) async fn spend(tx: &mut Tx, user: UserId, day: &str, limit: i64) -> Result<Option<i64>> {
     let row = fetch_optional!(
         tx,
         (i64,),
@@ -21,17 +21,17 @@ pub(super) async fn spend(tx: &mut Tx, user: UserId, day: &str, limit: i64) -> R
     Ok(row.map(|(count,)| count))
 }
 
-pub(super) async fn give_back(tx: &mut Tx, user: UserId, day: &str) -> Result<()> {
+pub(in crate::billing) async fn give_back(tx: &mut Tx, user: UserId, day: &str) -> Result<()> {
     execute!(tx, "update prompt_days set used = used - 1 where user_id = $1 and day = $2 and used > 0", user, day)?;
     Ok(())
 }
 
-pub(super) async fn used(on: &mut impl On, user: UserId, day: &str) -> Result<i64> {
+pub(in crate::billing) async fn used(on: &mut impl On, user: UserId, day: &str) -> Result<i64> {
     let row = fetch_optional!(on, (i64,), "select used from prompt_days where user_id = $1 and day = $2", user, day)?;
     Ok(row.map_or(0, |(count,)| count))
 }
 
-pub(super) async fn count_tokens(tx: &mut Tx, user: UserId, day: &str, tokens: Tokens) -> Result<()> {
+pub(in crate::billing) async fn count_tokens(tx: &mut Tx, user: UserId, day: &str, tokens: Tokens) -> Result<()> {
     execute!(
         tx,
         "insert into token_days (user_id, day, replies, prompt_tokens, completion_tokens, thought_tokens, total_tokens)
@@ -57,21 +57,22 @@ const TOKENS_OF_DAY: Fork = Fork {
     postgres: "select coalesce(sum(total_tokens), 0)::bigint from token_days where day = $1",
 };
 
-pub(super) async fn tokens_of_day(on: &mut impl On, day: &str) -> Result<i64> {
+pub(in crate::billing) async fn tokens_of_day(on: &mut impl On, day: &str) -> Result<i64> {
     let (sum,) = fetch_one!(on, (i64,), TOKENS_OF_DAY, day)?;
     Ok(sum)
 }
 
-pub(super) async fn set_plan(tx: &mut Tx, user: UserId, plan: Plan) -> Result<bool> {
-    Ok(execute!(tx, "update users set plan = $2 where id = $1", user, plan.as_str())? == 1)
+pub(in crate::billing) async fn set_plan(tx: &mut Tx, user: UserId, plan: Plan) -> Result<()> {
+    execute!(tx, "update users set plan = $2 where id = $1", user, plan.as_str())?;
+    Ok(())
 }
 
-pub(super) async fn delete_prompts(tx: &mut Tx, user: UserId) -> Result<()> {
+pub(in crate::billing) async fn delete_prompts(tx: &mut Tx, user: UserId) -> Result<()> {
     execute!(tx, "delete from prompt_days where user_id = $1", user)?;
     Ok(())
 }
 
-pub(super) async fn delete_prompt_days(tx: &mut Tx, before: &str, most: u32) -> Result<u64> {
+pub(in crate::billing) async fn delete_prompt_days(tx: &mut Tx, before: &str, most: u32) -> Result<u64> {
     execute!(
         tx,
         "delete from prompt_days where (user_id, day) in
@@ -81,7 +82,7 @@ pub(super) async fn delete_prompt_days(tx: &mut Tx, before: &str, most: u32) -> 
     )
 }
 
-pub(super) async fn delete_token_days(tx: &mut Tx, before: &str, most: u32) -> Result<u64> {
+pub(in crate::billing) async fn delete_token_days(tx: &mut Tx, before: &str, most: u32) -> Result<u64> {
     execute!(
         tx,
         "delete from token_days where (user_id, day) in

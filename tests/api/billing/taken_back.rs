@@ -1,0 +1,103 @@
+//! Refunds and disputes: always written down; what follows is the settings' to say.
+
+use std::time::Duration;
+
+use gemini_backend::config::Consequence;
+use serde_json::{Value, json};
+
+use crate::harness::shop::DAY;
+use crate::harness::{Person, TestApp};
+
+/// The charge that paid for a person's subscription.
+async fn charge(person: &Person<'_>) -> String {
+    let customer = person.customer().await;
+    let charges = person.app.stripe("GET", &format!("charges?customer={customer}"), &[]).await;
+    charges["data"][0]["id"].as_str().expect("a charge").to_owned()
+}
+
+async fn line(person: &Person<'_>, what: &str) -> Vec<Value> {
+    person.history().await.into_iter().filter(|line| line["what"] == what).collect()
+}
+
+#[tokio::test]
+async fn a_whole_refund_ends_the_subscription_it_paid_for() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    let charge = charge(&ada).await;
+    app.stripe("POST", "refunds", &[("charge", &charge)]).await;
+    app.hear().await;
+    app.hear().await;
+    assert_eq!(ada.stands().await, ("basic".to_owned(), "canceled".to_owned()));
+    let refunded = line(&ada, "refunded").await;
+    assert_eq!(refunded.len(), 1);
+    assert_eq!((&refunded[0]["amount"], &refunded[0]["currency"]), (&json!(49900), &json!("inr")));
+    assert_eq!(refunded[0]["cause"]["kind"], "event");
+    let ended = line(&ada, "subscription_ended").await;
+    assert_eq!(ended.len(), 1, "{:#?}", ada.history().await);
+}
+
+#[tokio::test]
+async fn a_part_of_it_is_written_down_and_ends_nothing() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    let charge = charge(&ada).await;
+    for amount in ["10000", "5000"] {
+        app.stripe("POST", "refunds", &[("charge", &charge), ("amount", amount)]).await;
+        app.live(Duration::from_secs(1)).await;
+    }
+    assert_eq!(ada.stands().await, ("pro".to_owned(), "active".to_owned()));
+    let amounts: Vec<_> = line(&ada, "refunded").await.iter().map(|line| line["amount"].clone()).collect();
+    assert_eq!(amounts, [json!(10000), json!(5000)]);
+}
+
+#[tokio::test]
+async fn settings_may_keep_what_was_taken_back() {
+    let app = TestApp::selling_with(|settings| {
+        settings.stripe.on_refund = Consequence::Keep;
+        settings.stripe.on_dispute = Consequence::Keep;
+    })
+    .await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    let charge = charge(&ada).await;
+    assert!(app.shop().dispute(&charge));
+    app.hear().await;
+    assert_eq!(ada.stands().await, ("pro".to_owned(), "active".to_owned()));
+    assert_eq!((line(&ada, "disputed").await.len(), line(&ada, "refunded").await.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_dispute_ends_the_subscription_once() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    let charge = charge(&ada).await;
+    assert!(app.shop().dispute(&charge));
+    app.hear().await;
+    app.hear().await;
+    assert_eq!(ada.stands().await, ("basic".to_owned(), "canceled".to_owned()));
+    for event in app.shop().events() {
+        app.webhook(&event).await.expect(200);
+    }
+    app.hear().await;
+    let disputed = line(&ada, "disputed").await;
+    assert_eq!(disputed.len(), 1);
+    assert_eq!(disputed[0]["amount"], 49900);
+}
+
+#[tokio::test]
+async fn the_refund_of_an_older_payment_ends_nothing() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    let first = charge(&ada).await;
+    app.live(31 * DAY).await;
+    let ada = ada.at(&app);
+    assert_eq!(ada.stands().await.1, "active");
+    app.stripe("POST", "refunds", &[("charge", &first)]).await;
+    app.hear().await;
+    assert_eq!(ada.stands().await, ("pro".to_owned(), "active".to_owned()));
+    assert_eq!(line(&ada, "refunded").await.len(), 1);
+}
