@@ -15,7 +15,7 @@ postgres_bin() {
 }
 
 has_venv() { python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
-has_node() { node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null; }
+has_node() { node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null; }
 has_postgres() { postgres_bin >/dev/null; }
 has() { command -v "$1" >/dev/null; }
 
@@ -26,7 +26,7 @@ missing_tools() {
     has curl || echo "curl ca-certificates|curl"
     has jq || echo "jq|jq"
     has_venv || echo "python3 python3-venv python3-pip|Python 3.11 or newer with venv and pip"
-    has_node || echo "nodejs npm|Node 18 or newer with npm"
+    has_node || echo "nodejs npm|Node 20 or newer with npm"
     has_postgres || echo "postgresql|the PostgreSQL server programs (initdb, postgres)"
     has setpriv || echo "util-linux|setpriv"
 }

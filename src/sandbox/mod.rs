@@ -2,6 +2,9 @@
 //!
 //! They share no type with the clients, so that a wrong guess about the wire cannot cancel itself out.
 
+mod journal;
+mod rules;
+
 pub mod gemini;
 pub mod sms;
 pub mod stripe;

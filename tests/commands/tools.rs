@@ -115,3 +115,20 @@ async fn the_gemini_sandbox_stands_alone() {
     let journal = std::fs::read_to_string(folder.path().join("asked.jsonl")).expect("the journal");
     assert_eq!(journal.lines().count(), 2, "{journal}");
 }
+
+#[tokio::test]
+async fn the_stripe_sandbox_stands_alone() {
+    let folder = folder();
+    let arguments =
+        ["sandbox", "stripe", "--price", "price_mine", "--amount", "700", "--journal", "asked.jsonl", "--json"];
+    let sandbox = Running::start(folder.path(), &arguments, &[]);
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let price = format!("{}/v1/prices/price_mine", sandbox.base());
+    let answer = client.get(&price).bearer_auth("sk_test_any").send().await.expect("an answer");
+    let answer: Value = answer.json().await.expect("JSON");
+    assert_eq!((answer["unit_amount"].as_i64(), answer["currency"].as_str()), (Some(700), Some("inr")));
+    assert_eq!(client.get(&price).send().await.expect("an answer").status(), 401);
+    sandbox.stop();
+    let journal = std::fs::read_to_string(folder.path().join("asked.jsonl")).expect("the journal");
+    assert_eq!(journal.lines().count(), 2, "{journal}");
+}

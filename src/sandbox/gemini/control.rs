@@ -55,7 +55,8 @@ struct Which {
 }
 
 async fn journal(State(sandbox): State<Arc<Sandbox>>, Query(which): Query<Which>) -> Json<Journal> {
-    Json(Journal { entries: sandbox.journal.entries(which.after, &which.tag) })
+    let wanted = |entry: &Entry| entry.tag.as_deref().unwrap_or_default().starts_with(&which.tag);
+    Json(Journal { entries: sandbox.journal.entries(which.after, wanted) })
 }
 
 #[derive(serde::Serialize)]

@@ -1,15 +1,9 @@
-//! What was asked, and exactly what was sent. Bounded; kill tests read it, because it outlives the server under test.
-
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+//! What was asked, and exactly what was sent.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::watch;
+
+use crate::sandbox::journal::{self, Line};
 
 /// One request. Times are microseconds since the sandbox started.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -80,145 +74,60 @@ impl Ended {
     }
 }
 
-#[derive(Debug)]
-pub(super) struct Journal {
-    kept: Mutex<Kept>,
-    most: usize,
-    file: Option<Mutex<File>>,
-    began: Instant,
-    /// Raised by every change that somebody may wait for.
-    changes: watch::Sender<u64>,
-}
+pub(super) type Journal = journal::Journal<Entry>;
+pub(super) type Recorder = journal::Recorder<Entry>;
 
-#[derive(Debug, Default)]
-struct Kept {
-    last_id: u64,
-    entries: VecDeque<Arc<Mutex<Entry>>>,
-}
-
-impl Journal {
-    pub(super) fn open(most: usize, file: Option<&Path>) -> io::Result<Self> {
-        let file = file.map(|path| File::options().create(true).append(true).open(path)).transpose()?;
-        let (kept, changes) = (Mutex::default(), watch::Sender::new(0));
-        Ok(Self { kept, most: most.max(1), file: file.map(Mutex::new), began: Instant::now(), changes })
+impl Line for Entry {
+    fn begins(&mut self, id: u64, at: u64) {
+        (self.id, self.received_us) = (id, at);
     }
 
-    /// Begins a request's entry; `id`, times and what was sent are the journal's to fill in.
-    pub(super) fn begin(self: &Arc<Self>, asked: Entry) -> Recorder {
-        let mut kept = lock(&self.kept);
-        kept.last_id += 1;
-        let entry = Entry { id: kept.last_id, received_us: self.now(), ..asked };
-        let entry = Arc::new(Mutex::new(entry));
-        kept.entries.push_back(entry.clone());
-        while kept.entries.len() > self.most {
-            kept.entries.pop_front();
-        }
-        drop(kept);
-        self.changed();
-        Recorder { entry, journal: self.clone() }
+    fn id(&self) -> u64 {
+        self.id
     }
 
-    /// Those after `id` whose tag begins with `tag`, oldest first.
-    pub(super) fn entries(&self, after: u64, tag: &str) -> Vec<Entry> {
-        let kept: Vec<_> = lock(&self.kept).entries.iter().cloned().collect();
-        let entries = kept.iter().map(|entry| lock(entry));
-        entries
-            .filter(|entry| entry.id > after && entry.tag.as_deref().unwrap_or_default().starts_with(tag))
-            .map(|entry| entry.clone())
-            .collect()
+    fn is_over(&self) -> bool {
+        self.end.is_over()
     }
 
-    pub(super) fn clear(&self) {
-        lock(&self.kept).entries.clear();
+    fn ends(&mut self, at: u64) {
+        self.ended_us = Some(at);
     }
 
-    pub(super) async fn wait_until(&self, wanted: impl Fn(&[Entry]) -> bool) -> Vec<Entry> {
-        let mut changes = self.changes.subscribe();
-        loop {
-            changes.borrow_and_update();
-            let entries = self.entries(0, "");
-            // The sender lives in `self`.
-            if wanted(&entries) || changes.changed().await.is_err() {
-                return entries;
-            }
-        }
+    fn aborts(&mut self) {
+        self.end = Ended::Aborted;
     }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-
-    fn changed(&self) {
-        self.changes.send_modify(|count| *count += 1);
-    }
-
-    fn write(&self, entry: &Entry) {
-        let Some(file) = &self.file else { return };
-        let Ok(mut line) = serde_json::to_vec(entry) else { return };
-        line.push(b'\n');
-        if let Err(error) = lock(file).write_all(&line) {
-            tracing::error!(%error, "the sandbox's journal cannot be written");
-        }
-    }
-}
-
-/// Writes one entry. Dropped before an end, it says that the client hung up.
-#[derive(Debug)]
-pub(super) struct Recorder {
-    entry: Arc<Mutex<Entry>>,
-    journal: Arc<Journal>,
 }
 
 impl Recorder {
-    pub(super) fn id(&self) -> u64 {
-        lock(&self.entry).id
-    }
-
     pub(super) fn answers(&self, status: u16) {
-        lock(&self.entry).status = status;
+        self.notes(|entry, _| entry.status = status);
     }
 
     pub(super) fn sends(&self, text: &str) {
-        let mut entry = lock(&self.entry);
-        let now = self.journal.now();
-        entry.first_us.get_or_insert(now);
-        entry.text.push_str(text);
-        entry.pieces += 1;
+        self.notes(|entry, now| {
+            entry.first_us.get_or_insert(now);
+            entry.text.push_str(text);
+            entry.pieces += 1;
+        });
     }
 
     pub(super) fn thinks(&self, text: &str) {
-        let mut entry = lock(&self.entry);
-        let now = self.journal.now();
-        entry.first_us.get_or_insert(now);
-        entry.thoughts.push_str(text);
+        self.notes(|entry, now| {
+            entry.first_us.get_or_insert(now);
+            entry.thoughts.push_str(text);
+        });
     }
 
     /// Goes over to a state that is not the end yet.
     pub(super) fn stays(&self, state: Ended) {
-        lock(&self.entry).end = state;
-        self.journal.changed();
+        self.turns(|entry| entry.end = state);
     }
 
     pub(super) fn finishes(&self, reason: Option<&str>, end: Ended) {
-        let mut entry = lock(&self.entry);
-        if entry.end.is_over() {
-            return;
-        }
-        entry.finish_reason = reason.map(str::to_owned);
-        entry.end = end;
-        entry.ended_us = Some(self.journal.now());
-        self.journal.write(&entry);
-        drop(entry);
-        self.journal.changed();
+        self.ends(|entry| {
+            entry.finish_reason = reason.map(str::to_owned);
+            entry.end = end;
+        });
     }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.finishes(None, Ended::Aborted);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::Fault;
 use super::plan::UsageAt;
+use crate::sandbox::rules::{Counted, Rules};
 
 /// One behaviour and the requests it is for. Fields left out mean the sandbox's own ways.
 ///
@@ -214,10 +215,16 @@ impl Rule {
     }
 }
 
+impl Counted for Rule {
+    fn times(&mut self) -> &mut Option<u32> {
+        &mut self.times
+    }
+}
+
 /// The rules that wait, and how often words in prompts were obeyed.
 #[derive(Debug, Default)]
 pub(super) struct Script {
-    rules: Mutex<Vec<Rule>>,
+    rules: Rules<Rule>,
     obeyed: Mutex<HashMap<u64, u32>>,
 }
 
@@ -226,31 +233,20 @@ const MOST_COUNTED: usize = 10_000;
 
 impl Script {
     pub(super) fn add(&self, rule: Rule) {
-        self.rules().push(rule);
+        self.rules.add(rule);
     }
 
     pub(super) fn clear(&self) {
-        self.rules().clear();
+        self.rules.clear();
     }
 
     pub(super) fn waiting(&self) -> Vec<Rule> {
-        self.rules().clone()
+        self.rules.waiting()
     }
 
     /// The first rule for this request; one use of it is spent.
     pub(super) fn take(&self, call: &str, text: &str) -> Option<Rule> {
-        let mut rules = self.rules();
-        let fits = |rule: &Rule| rule.call == call && rule.when.as_ref().is_none_or(|part| text.contains(part));
-        let at = rules.iter().position(fits)?;
-        let rule = rules[at].clone();
-        match &mut rules[at].times {
-            Some(0 | 1) => {
-                rules.remove(at);
-            }
-            Some(times) => *times -= 1,
-            None => {}
-        }
-        Some(rule)
+        self.rules.take(|rule| rule.call == call && rule.when.as_ref().is_none_or(|part| text.contains(part)))
     }
 
     /// Counts one more request of this conversation; true while there were no more than `times`.
@@ -264,9 +260,5 @@ impl Script {
         let count = obeyed.entry(hasher.finish()).or_default();
         *count += 1;
         *count <= times
-    }
-
-    fn rules(&self) -> MutexGuard<'_, Vec<Rule>> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -138,7 +138,7 @@ impl Session {
             "price": self.price.show(),
             "quantity": self.quantity,
         });
-        list::whole(&format!("/v1/checkout/sessions/{}/line_items", self.id), vec![line])
+        list::whole(&format!("/v1/checkout/sessions/{}/line_items", self.id), &[line])
     }
 }
 

@@ -172,8 +172,7 @@ impl World {
         let Some(invoice) = self.invoices.get(id) else { return };
         let (subscription, customer) = (invoice.subscription.clone(), invoice.customer.clone());
         let status = self.status_of(&subscription);
-        let is_renewal =
-            !matches!(status, None | Some(subscription::Status::Incomplete)) && !status.is_some_and(|it| it.is_over());
+        let is_renewal = status.is_some_and(|status| status != subscription::Status::Incomplete && !status.is_over());
         let gap = RETRIES.get(usize::try_from(invoice.attempts).unwrap_or(usize::MAX)).filter(|_| is_renewal);
         let next = gap.map(|gap| now + gap);
         self.set::<Invoice>(id, |it| {

@@ -50,7 +50,9 @@ async fn add(State(sandbox): State<Arc<Sandbox>>, Json(body): Json<Value>) -> Re
     let rules = if body.is_array() { body } else { json!([body]) };
     match read::<Vec<Rule>>(rules, "a rule") {
         Ok(rules) => {
-            rules.into_iter().for_each(|rule| sandbox.script.add(rule));
+            for rule in rules {
+                sandbox.script.add(rule);
+            }
             StatusCode::NO_CONTENT.into_response()
         }
         Err(refused) => refused,
@@ -71,7 +73,8 @@ struct Which {
 }
 
 async fn journal(State(sandbox): State<Arc<Sandbox>>, Query(which): Query<Which>) -> Json<Value> {
-    Json(json!({"entries": sandbox.journal.entries(which.after, &which.path)}))
+    let entries = sandbox.journal.entries(which.after, |entry| entry.path.starts_with(&which.path));
+    Json(json!({"entries": entries}))
 }
 
 async fn forget_journal(State(sandbox): State<Arc<Sandbox>>) -> StatusCode {

@@ -36,10 +36,10 @@ impl Dispute {
             "created": self.created,
             "currency": self.currency,
             "enhanced_eligibility_types": [],
-            "evidence": {},
+            "evidence": {"enhanced_evidence": {}},
             "evidence_details": {
                 "due_by": self.created + 7 * DAY, "enhanced_eligibility": {}, "has_evidence": false, "past_due": false,
-                "submission_count": 0,
+                "submission_count": 0, "submission_method": "manual",
             },
             "is_charge_refundable": false,
             "livemode": false,
@@ -47,7 +47,7 @@ impl Dispute {
             "network_reason_code": "10.4",
             "payment_intent": self.intent,
             "payment_method_details": {
-                "card": {"brand": "visa", "case_type": "chargeback", "network_reason_code": "10.4"}, "type": "card",
+                "card": {"brand": "visa", "case_type": "chargeback", "network": "visa", "network_reason_code": "10.4"}, "type": "card",
             },
             "reason": self.reason,
             "status": self.status,

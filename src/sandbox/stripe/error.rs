@@ -36,7 +36,7 @@ pub struct Fault {
     pub raw: Option<String>,
     /// Found before anything was executed: an idempotency key does not remember it.
     #[serde(skip)]
-    pub(super) is_early: bool,
+    pub is_early: bool,
 }
 
 impl Fault {
@@ -97,8 +97,9 @@ impl Fault {
         Box::new(fault)
     }
 
-    pub(super) fn code(self: Box<Self>, code: &str) -> Refusal {
-        Box::new(self.with_code(code))
+    pub(super) fn code(mut self: Box<Self>, code: &str) -> Refusal {
+        self.code = Some(code.to_owned());
+        self
     }
 
     pub(super) fn param(mut self: Box<Self>, param: &str) -> Refusal {

@@ -26,7 +26,7 @@ pub(super) struct Event {
 object!(Event, "event", events);
 
 impl Event {
-    pub(super) fn new(world: &World, kind: &str, object: Value, previous: Option<Value>) -> Self {
+    pub(super) fn new(world: &World, kind: &str, object: &Value, previous: Option<Value>) -> Self {
         let id = ids::fresh("evt_");
         let pending = world.endpoints.iter().filter(|endpoint| endpoint.wants(kind)).count();
         let mut data = json!({"object": object});

@@ -67,7 +67,9 @@ pub(super) fn apply(world: &World, value: &mut Value, paths: &[String]) {
 fn walk(world: &World, value: &mut Value, steps: &[&str]) {
     let Some((name, rest)) = steps.split_first() else { return };
     if let Value::Array(items) = value {
-        items.iter_mut().for_each(|item| walk(world, item, steps));
+        for item in items {
+            walk(world, item, steps);
+        }
         return;
     }
     let left_out = left_out(world, value, name);
@@ -93,12 +95,12 @@ fn left_out(world: &World, value: &Value, name: &str) -> Option<Value> {
         ("customer", "subscriptions") => {
             let theirs = world.subscriptions.iter().rev().filter(|it| it.customer == id && !it.status.is_over());
             let url = format!("/v1/customers/{id}/subscriptions");
-            Some(list::whole(&url, theirs.map(Subscription::view).collect()))
+            Some(list::whole(&url, &theirs.map(Subscription::view).collect::<Vec<_>>()))
         }
         ("charge", "refunds") => Some(refunds::of_charge(world, id)),
         ("invoice", "payments") => {
             let payment = world.invoices.get(id).and_then(Invoice::payment);
-            Some(list::whole("/v1/invoice_payments", payment.into_iter().collect()))
+            Some(list::whole("/v1/invoice_payments", payment.as_slice()))
         }
         ("checkout.session", "line_items") => world.sessions.get(id).map(super::checkout::Session::lines),
         _ => None,

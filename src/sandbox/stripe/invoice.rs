@@ -88,7 +88,7 @@ impl Invoice {
                 "customer_phone": self.phone,
                 "effective_at": self.finalized_at,
                 "ending_balance": self.finalized_at.map(|_| 0),
-                "lines": list::whole(&format!("/v1/invoices/{}/lines", self.id), vec![self.line()]),
+                "lines": list::whole(&format!("/v1/invoices/{}/lines", self.id), &[self.line()]),
                 "next_payment_attempt": self.next_attempt,
                 "number": self.number,
                 "parent": {

@@ -103,6 +103,6 @@ impl Within {
 }
 
 /// A list inside an object.
-pub(super) fn whole(url: &str, views: Vec<Value>) -> Value {
+pub(super) fn whole(url: &str, views: &[Value]) -> Value {
     json!({"object": "list", "data": views, "has_more": false, "url": url})
 }

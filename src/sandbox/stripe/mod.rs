@@ -76,8 +76,9 @@ use delivery::Delivery;
 use endpoints::Endpoint;
 use journal::Journal;
 use keys::Keys;
-use script::Script;
 use world::{Habits, World};
+
+use crate::sandbox::rules::Rules;
 
 /// How often it looks at the clock without being asked.
 const TICK: Duration = Duration::from_secs(1);
@@ -190,7 +191,7 @@ fn base_url(address: SocketAddr) -> String {
 struct Sandbox {
     options: Options,
     world: Mutex<World>,
-    script: Script,
+    script: Rules<Rule>,
     journal: Arc<Journal>,
     keys: Arc<Keys>,
     delivery: Delivery,
@@ -239,7 +240,7 @@ pub async fn start(bind: SocketAddr, options: Options, stop: CancellationToken) 
     let address = listener.local_addr()?;
     let sandbox = Arc::new(Sandbox {
         world: Mutex::new(world(&options, address)),
-        script: Script::default(),
+        script: Rules::default(),
         journal: Arc::new(Journal::open(options.journal, options.journal_file.as_deref())?),
         keys: Arc::default(),
         delivery: Delivery::new().map_err(io::Error::other)?,

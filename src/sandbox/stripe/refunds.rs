@@ -133,6 +133,7 @@ pub(super) fn list(world: &World, asked: &Value) -> Result<Value, Refusal> {
 
 /// Of one charge, newest first.
 pub(super) fn of_charge(world: &World, charge: &str) -> Value {
-    let views = world.refunds.iter().rev().filter(|refund| refund.charge == charge).map(Refund::show).collect();
-    list::whole(&format!("/v1/charges/{charge}/refunds"), views)
+    let views =
+        world.refunds.iter().rev().filter(|refund| refund.charge == charge).map(Refund::show).collect::<Vec<_>>();
+    list::whole(&format!("/v1/charges/{charge}/refunds"), &views)
 }

@@ -1,12 +1,12 @@
 //! Rules: what the sandbox should do with which request.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::Fault;
+use crate::sandbox::rules::Counted;
 
 /// One behaviour and the requests it is for.
 ///
@@ -14,6 +14,7 @@ use super::error::Fault;
 /// `{"when": {"method": "POST", "path": "/v1/customers"}, "times": 2, "cut": true, "after": true}`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of its own in a rule")]
 pub struct Rule {
     #[serde(default)]
     pub when: When,
@@ -146,7 +147,7 @@ impl Rule {
         self
     }
 
-    fn fits(&self, method: &str, path: &str, form: &Value) -> bool {
+    pub(super) fn fits(&self, method: &str, path: &str, form: &Value) -> bool {
         let When { method: wanted, path: beginning, form: part } = &self.when;
         wanted.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
             && beginning.as_ref().is_none_or(|beginning| format!("{path}?").starts_with(beginning))
@@ -154,41 +155,8 @@ impl Rule {
     }
 }
 
-/// The rules that wait.
-#[derive(Debug, Default)]
-pub(super) struct Script {
-    rules: Mutex<Vec<Rule>>,
-}
-
-impl Script {
-    pub(super) fn add(&self, rule: Rule) {
-        self.rules().push(rule);
-    }
-
-    pub(super) fn clear(&self) {
-        self.rules().clear();
-    }
-
-    pub(super) fn waiting(&self) -> Vec<Rule> {
-        self.rules().clone()
-    }
-
-    /// The first rule for this request; one use of it is spent.
-    pub(super) fn take(&self, method: &str, path: &str, form: &Value) -> Option<Rule> {
-        let mut rules = self.rules();
-        let at = rules.iter().position(|rule| rule.fits(method, path, form))?;
-        let rule = rules[at].clone();
-        match &mut rules[at].times {
-            Some(0 | 1) => {
-                rules.remove(at);
-            }
-            Some(times) => *times -= 1,
-            None => {}
-        }
-        Some(rule)
-    }
-
-    fn rules(&self) -> MutexGuard<'_, Vec<Rule>> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+impl Counted for Rule {
+    fn times(&mut self) -> &mut Option<u32> {
+        &mut self.times
     }
 }

@@ -104,7 +104,7 @@ impl Subscription {
                 "customer": self.customer,
                 "default_payment_method": self.method,
                 "ended_at": self.ended_at,
-                "items": list::whole(&url, vec![self.item()]),
+                "items": list::whole(&url, &[self.item()]),
                 "latest_invoice": self.latest_invoice,
                 "metadata": self.metadata,
                 "pause_collection": self.pause.as_ref().map(|pause| {

@@ -126,22 +126,22 @@ pub(super) fn list(world: &World, asked: &Value) -> Result<Value, Refusal> {
         "test_clock",
     ];
     let form = Form::root(asked, &list::with(OWN))?;
-    let words = [Status::WORDS.as_slice(), &["all", "ended"]].concat();
-    let (customer, price, status) = (form.text("customer")?, form.text("price")?, form.word("status", &words)?);
+    let known = [Status::WORDS.as_slice(), &["all", "ended"]].concat();
+    let (customer, price, status) = (form.text("customer")?, form.text("price")?, form.word("status", &known)?);
     if let Some(customer) = &customer {
         world.named::<customers::Customer>(customer, "customer")?;
     }
-    let (starts, ends) = (Within::read(&form, "current_period_start")?, Within::read(&form, "current_period_end")?);
+    let (begun, over) = (Within::read(&form, "current_period_start")?, Within::read(&form, "current_period_end")?);
     list::of(world, &form, "/v1/subscriptions", |it: &Subscription| {
         customer.as_ref().is_none_or(|customer| it.customer == *customer)
             && price.as_ref().is_none_or(|price| it.price.id == *price)
-            && starts.holds(it.period_start)
-            && ends.holds(it.period_end)
+            && begun.holds(it.period_start)
+            && over.holds(it.period_end)
             && match status.as_deref() {
                 None => it.status != Status::Canceled,
                 Some("all") => true,
                 Some("ended") => it.status.is_over(),
-                Some(word) => it.status.word() == word,
+                Some(one) => it.status.word() == one,
             }
     })
 }

@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 
 use super::error::{Fault, Refusal};
 use super::invoice::Invoice;
-use super::payment::{Charge, Intent};
 use super::world::World;
 
 pub(super) const PINNED: &str = "2026-10-28.endive";
@@ -52,12 +51,8 @@ pub(super) fn older(world: &World, value: &mut Value) {
             match map.get("object").and_then(Value::as_str) {
                 Some("subscription") => subscription(map),
                 Some("invoice") => invoice(map, world.invoices.get(&id), world),
-                Some("charge") => {
-                    set_invoice(map, world.charges.get(&id).map(|charge: &Charge| charge.invoice.clone()))
-                }
-                Some("payment_intent") => {
-                    set_invoice(map, world.intents.get(&id).map(|intent: &Intent| intent.invoice.clone()));
-                }
+                Some("charge") => set_invoice(map, world.charges.get(&id).map(|charge| &charge.invoice)),
+                Some("payment_intent") => set_invoice(map, world.intents.get(&id).map(|intent| &intent.invoice)),
                 _ => {}
             }
         }
@@ -93,7 +88,7 @@ fn invoice(map: &mut Map<String, Value>, invoice: Option<&Invoice>, world: &Worl
     map.insert("paid".to_owned(), (invoice.paid_at.is_some()).into());
 }
 
-fn set_invoice(map: &mut Map<String, Value>, invoice: Option<String>) {
+fn set_invoice(map: &mut Map<String, Value>, invoice: Option<&String>) {
     map.insert("invoice".to_owned(), json!(invoice.filter(|invoice| !invoice.is_empty())));
 }
 

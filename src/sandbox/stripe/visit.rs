@@ -102,7 +102,8 @@ struct Visit {
 
 impl Visit {
     async fn run(self, asked: Value) -> Response {
-        let rule = self.sandbox.script.take(self.method.as_str(), &self.path, &asked).unwrap_or_default();
+        let fits = |rule: &Rule| rule.fits(self.method.as_str(), &self.path, &asked);
+        let rule = self.sandbox.script.take(fits).unwrap_or_default();
         if !rule.after
             && let Some(struck) = self.strikes(&rule).await
         {

@@ -142,7 +142,7 @@ impl World {
     pub(super) fn add<T: Object>(&mut self, object: T, event: &str) {
         let view = object.view();
         T::shelf_mut(self).add(object);
-        self.tell(event, view, None);
+        self.tell(event, &view, None);
     }
 
     /// Changes one and tells of it with what it was before; says nothing when nothing changed.
@@ -155,7 +155,7 @@ impl World {
         if !previous.is_empty() {
             // https://docs.stripe.com/api/events/object: only what is called an update says what it was before.
             let shows_before = event.ends_with(".updated") || event == "charge.refunded";
-            self.tell(event, after, shows_before.then(|| previous.into()));
+            self.tell(event, &after, shows_before.then(|| previous.into()));
         }
     }
 
@@ -169,11 +169,11 @@ impl World {
     /// Tells of one as it is now.
     pub(super) fn announce<T: Object>(&mut self, id: &str, event: &str) {
         if let Some(view) = T::shelf(self).get(id).map(T::view) {
-            self.tell(event, view, None);
+            self.tell(event, &view, None);
         }
     }
 
-    fn tell(&mut self, kind: &str, object: Value, previous: Option<Value>) {
+    fn tell(&mut self, kind: &str, object: &Value, previous: Option<Value>) {
         let event = Event::new(self, kind, object, previous);
         self.outbox.push(event.clone());
         self.events.add(event);
