@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::auth::{self, Swept};
 use crate::billing;
+use crate::chat;
 use crate::clock::Moment;
 use crate::http::replay;
 use crate::jobs;
@@ -28,10 +29,11 @@ enum Kept {
     Sessions,
     Signups,
     Marks,
+    DeletedRooms,
 }
 
 impl Kept {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Jobs,
         Self::IdempotencyKeys,
         Self::PromptDays,
@@ -40,6 +42,7 @@ impl Kept {
         Self::Sessions,
         Self::Signups,
         Self::Marks,
+        Self::DeletedRooms,
     ];
 
     const fn name(self) -> &'static str {
@@ -52,6 +55,7 @@ impl Kept {
             Self::Sessions => "sessions",
             Self::Signups => "signups",
             Self::Marks => "number_marks",
+            Self::DeletedRooms => "messages",
         }
     }
 
@@ -68,6 +72,8 @@ impl Kept {
             Self::Sessions => auth::sweep(app, Swept::Sessions, now, most).await,
             Self::Signups => auth::sweep(app, Swept::Signups, now, most).await,
             Self::Marks => auth::sweep(app, Swept::Marks, now, most).await,
+            // In batches of its own.
+            Self::DeletedRooms => chat::sweep_deleted(app).await,
         }
     }
 }

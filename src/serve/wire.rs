@@ -15,9 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-/// How long a client may take nothing of what waits for it. A stream of events that has nothing to say is not meant:
-/// there nothing waits.
-pub(super) const STALL_TIME: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of what waits for it. The system tells only of larger pieces, so that very little is
+/// as good as nothing. A stream of events that has nothing to say is not meant: there nothing waits.
+pub(super) const STALL_TIME: Duration = Duration::from_mins(1);
 
 /// All that was said is on its way, and nobody is being answered.
 const CLEAR: u8 = 0;
