@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gemini_backend::chat::{self, Text};
+use gemini_backend::chat::{self, RoomError, Text};
 use gemini_backend::ids::ChatroomId;
 use gemini_backend::retention;
 use gemini_backend::sandbox::gemini::{Fault, Rule};
@@ -163,7 +163,9 @@ async fn a_room_whose_deletion_is_cut_short_is_gone_and_its_messages_are_swept()
         let list = ada.get("/chatroom").await.expect(200).json()["data"].as_array().expect("a list").len();
         if left == 20 && list == 1 {
             untouched += 1;
-            chat::delete_room(&app.app, ada.user, id).await.expect("it is deleted");
+            // A commit that was given up may have come through meanwhile.
+            let deleted = chat::delete_room(&app.app, ada.user, id).await;
+            assert!(matches!(deleted, Ok(()) | Err(RoomError::NoSuchRoom)), "{deleted:?}");
         } else {
             halves += usize::from((1..20).contains(&left));
             assert_eq!(list, 0, "{left} messages are left");

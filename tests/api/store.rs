@@ -78,7 +78,9 @@ async fn a_transaction_that_lost_to_another_is_repeated() {
     };
     let (one, other) = tokio::join!(both(rows[0], rows[1]), both(rows[1], rows[0]));
     assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
-    assert_eq!(tries.load(SeqCst), if is_embedded { 2 } else { 3 });
+    // The one that begins again may meet the other once more.
+    let tries = tries.load(SeqCst);
+    assert!(if is_embedded { tries == 2 } else { tries > 2 }, "{tries} tries");
     let mut reader = store.read().await.expect("a connection");
     let sum = "select cast(sum(used) as bigint) from prompt_days";
     assert_eq!(fetch_one!(&mut reader, (i64,), sum).expect("a sum"), (4,));
