@@ -23,10 +23,9 @@ const HTTP_DATE: &[BorrowedFormatItem<'_>] =
 /// What is wrong with a request that hyper refused: its bare answer says, and the bytes that it did not take.
 pub(super) fn judge(answer: &[u8], left: &[u8]) -> Option<Code> {
     match answer.get(b"HTTP/1.1 ".len()..)?.get(..3)? {
-        b"414" => Some(Code::UriTooLong),
         b"431" if left.contains(&b'\n') => Some(Code::HeadTooLarge),
         // All that came is one line, and it has no end.
-        b"431" => Some(Code::UriTooLong),
+        b"414" | b"431" => Some(Code::UriTooLong),
         _ => Some(Code::BadRequest),
     }
 }

@@ -114,7 +114,7 @@ async fn the_time_is_not_trusted_when_it_is_off_by_more_than_a_second() {
     app.clock.follow(asked(Duration::from_millis(2_002)), app.clock.now());
     ada.say(&room, "What time is it?").await.expect(202);
     claims_nothing(&app, 0).await;
-    app.clock.follow(asked(Duration::from_millis(1_000)), app.clock.now());
+    app.clock.follow(asked(Duration::from_secs(1)), app.clock.now());
     app.get("/readyz").send().await.expect(200);
     app.settle().await;
     assert_eq!(app.questions().len(), 1);

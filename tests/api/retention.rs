@@ -149,8 +149,8 @@ async fn a_room_whose_deletion_is_cut_short_is_gone_and_its_messages_are_swept()
     let app = TestApp::idle(|settings| settings.retention.batch = 1).await;
     let ada = app.sign_up().await;
     let sender = chat::Sender { user: ada.user, daily_limit: None };
-    let (mut untouched, mut halves) = (0, 0);
-    for micros in (0..).step_by(700) {
+    let (mut untouched, mut halves, mut micros) = (0, 0, 0);
+    loop {
         let room = ada.new_room().await;
         let id: ChatroomId = room.parse().expect("an id");
         for _ in 0..10 {
@@ -179,6 +179,7 @@ async fn a_room_whose_deletion_is_cut_short_is_gone_and_its_messages_are_swept()
         if whole.is_ok_and(|deleted| deleted.is_ok()) {
             break;
         }
+        micros = 200 + micros * 4 / 3;
     }
     assert!(untouched > 0 && halves > 0, "{untouched} not begun, {halves} cut in the middle");
 }
