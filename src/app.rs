@@ -1,9 +1,10 @@
 //! [`App`]: all that a request or a job may reach. Made once per process, shared by reference counting.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use moka::sync::Cache;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 

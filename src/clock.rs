@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 use sqlx::encode::IsNull;
@@ -13,6 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use tokio::sync::watch;
+// The monotonic clock, which tests can move on.
+use tokio::time::Instant;
 
 /// How far the measured offset to the database's clock may be off before leases and the day are not trusted.
 pub const UNSURE: Duration = Duration::from_secs(1);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::auth::{self, Swept};
 use crate::billing;
+use crate::chat;
 use crate::clock::Moment;
 use crate::http::replay;
 use crate::jobs;
@@ -33,10 +34,11 @@ enum Kept {
     Checkouts,
     SmsMinutes,
     SmsDays,
+    DeletedRooms,
 }
 
 impl Kept {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Jobs,
         Self::IdempotencyKeys,
         Self::PromptDays,
@@ -49,6 +51,7 @@ impl Kept {
         Self::Checkouts,
         Self::SmsMinutes,
         Self::SmsDays,
+        Self::DeletedRooms,
     ];
 
     const fn name(self) -> &'static str {
@@ -65,6 +68,7 @@ impl Kept {
             Self::Checkouts => "checkouts",
             Self::SmsMinutes => "sms_minutes",
             Self::SmsDays => "sms_days",
+            Self::DeletedRooms => "messages",
         }
     }
 
@@ -85,6 +89,8 @@ impl Kept {
             Self::Checkouts => billing::sweep_checkouts(store, now.minus(kept.stripe_events), most).await,
             Self::SmsMinutes => sms::sweep_minutes(store, now, most).await,
             Self::SmsDays => sms::sweep_days(store, &now.minus(kept.token_days).day(), most).await,
+            // In batches of its own.
+            Self::DeletedRooms => chat::sweep_deleted(app).await,
         }
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Begin at [`router`]; [`serve`] runs it.
 
+mod bare;
 mod docs;
 mod health;
 mod layers;
 mod listen;
 mod metrics;
+mod wire;
 
 use std::sync::Arc;
 

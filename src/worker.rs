@@ -33,13 +33,15 @@ const LOCKED: Duration = Duration::from_millis(20);
 const AWAY: Duration = Duration::from_millis(500);
 /// The most that one transaction claims.
 const BATCH: usize = 50;
+/// The house's own jobs take one place in this many at most: a sender of codes that hangs must not hold up every reply.
+const HOUSE_SHARE: usize = 4;
 /// One claim in this many goes to Basic first, however many Pro users wait.
 const BASIC_SHARE: usize = 5;
 
 /// What this process is working on.
 #[derive(Debug)]
 struct Held {
-    jobs: Mutex<HashMap<JobId, (i64, CancellationToken)>>,
+    jobs: Mutex<HashMap<JobId, InHand>>,
     /// A place became free.
     freed: Notify,
     /// When the leases end, as last renewed.
@@ -48,8 +50,17 @@ struct Held {
     hand_back: CancellationToken,
 }
 
+/// A job that is being done, for one attempt.
+#[derive(Debug)]
+struct InHand {
+    attempt: i64,
+    is_of_the_house: bool,
+    /// Cancelled when it is ours no longer.
+    lost: CancellationToken,
+}
+
 impl Held {
-    fn jobs(&self) -> MutexGuard<'_, HashMap<JobId, (i64, CancellationToken)>> {
+    fn jobs(&self) -> MutexGuard<'_, HashMap<JobId, InHand>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -120,8 +131,8 @@ async fn watch_leases(app: Arc<App>, held: Arc<Held>) {
         tokio::select! {
             changed = until.changed() => if changed.is_err() { return },
             () = app.clock.sleep_until(end) => {
-                for (_, lost) in held.jobs().values() {
-                    lost.cancel();
+                for job in held.jobs().values() {
+                    job.lost.cancel();
                 }
                 if until.changed().await.is_err() { return }
             }
@@ -170,7 +181,10 @@ impl Shift<'_> {
         if room == 0 {
             return Ok(latest);
         }
-        let look = jobs::look(&self.app.store).await?;
+        let mut look = jobs::look(&self.app.store).await?;
+        if self.room_for_the_house() == 0 {
+            look.house = None;
+        }
         let now = self.app.clock.now();
         if look.next().is_some_and(|due| due <= now) {
             if !self.claim(look, now, room).await? {
@@ -193,10 +207,10 @@ impl Shift<'_> {
         };
         let jobs = self.held.jobs();
         for id in held {
-            if let Some((attempt, lost)) = jobs.get(&id)
-                && renewed.get(&id) != Some(attempt)
+            if let Some(job) = jobs.get(&id)
+                && renewed.get(&id) != Some(&job.attempt)
             {
-                lost.cancel();
+                job.lost.cancel();
             }
         }
         drop(jobs);
@@ -221,12 +235,18 @@ impl Shift<'_> {
             left -= self.begin(jobs::claim_lapsed(store, wanted).await?);
         }
         if due(look.house) && left > 0 {
-            left -= self.begin(jobs::claim_house(store, Wanted { most: left, ..wanted }).await?);
+            let most = left.min(self.room_for_the_house());
+            left -= self.begin(jobs::claim_house(store, Wanted { most, ..wanted }).await?);
         }
         if due(look.heads) && left > 0 {
             left -= self.claim_heads(Wanted { most: left, ..wanted }).await?;
         }
         Ok(left < room)
+    }
+
+    fn room_for_the_house(&self) -> usize {
+        let share = (self.app.settings.worker.concurrency / HOUSE_SHARE).max(1);
+        share.saturating_sub(self.held.jobs().values().filter(|job| job.is_of_the_house).count())
     }
 
     /// How many were claimed. Basic's share comes first.
@@ -261,7 +281,9 @@ impl Shift<'_> {
             // Claimed while the process was told to end: another one writes it.
             hand_back.cancel();
         }
-        self.held.jobs().insert(claim.id, (claim.attempt, lost.clone()));
+        let (attempt, is_of_the_house) = (claim.attempt, claim.lane.is_none());
+        let in_hand = InHand { attempt, is_of_the_house, lost: lost.clone() };
+        self.held.jobs().insert(claim.id, in_hand);
         let (app, held) = (Arc::clone(self.app), Arc::clone(self.held));
         self.app.tasks.spawn(async move {
             let stop = Stopped { lost, hand_back };
@@ -293,7 +315,7 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut jobs = self.held.jobs();
-        if jobs.get(&self.id).is_some_and(|(attempt, _)| *attempt == self.attempt) {
+        if jobs.get(&self.id).is_some_and(|job| job.attempt == self.attempt) {
             jobs.remove(&self.id);
         }
         drop(jobs);

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Sourced by scripts/check: runs one step after the other, tells each one's time, and leaves nothing running.
+# Sourced by scripts/check: runs one step after the other, or two beside one another where they mostly wait, tells each
+# one's time, and leaves nothing running.
 #
 # A step is a name and a command (a function is fine). It gets its own process group, so that an interrupted run can
 # end all of it, and its own log; a failed step shows the end of its log and the run goes on, to find every failure.
@@ -7,39 +8,67 @@
 
 steps_log=${steps_log:?the folder for the logs}
 steps_lines=() at_exit=()
-steps_passed=0 steps_failed=0 steps_running="" steps_name=""
+steps_passed=0 steps_failed=0
+# Those that run now: their process groups, names and logs.
+steps_running=() steps_names=() steps_logs=()
 
-# step NAME COMMAND...: never fails itself; `finish` tells whether all passed.
+# step NAME COMMAND...: never fails itself; `finish` tells whether all passed. Ends with whatever was begun beside it.
 step() {
-    local name=$1 log="$steps_log/${1// /-}.log" status=0 began=$SECONDS word
-    steps_name=$name
+    begin_step "$@"
+    end_steps
+}
+
+# beside NAME COMMAND...: a step that runs while the next one does.
+beside() { begin_step "$@"; }
+
+begin_step() {
+    local name=$1 log="$steps_log/${1// /-}.log" began=$SECONDS
     shift
     printf '== %s\n' "$name"
     # Job control gives the step a process group of its own.
     set -m
     (
-        set -euo pipefail
+        set +e
         trap - EXIT INT TERM HUP
-        "$@"
+        (
+            set -euo pipefail
+            "$@"
+        )
+        status=$?
+        printf '%s' "$((SECONDS - began))" >"$log.took"
+        exit "$status"
     ) >"$log" 2>&1 </dev/null 9>&- &
-    steps_running=$!
+    steps_running+=("$!")
     set +m
-    wait "$steps_running" || status=$?
-    # Whatever the step forgot to end.
-    kill -KILL -- "-$steps_running" 2>/dev/null || true
-    steps_running=""
-    if [ "$status" -eq 0 ]; then
-        word=passed
-        steps_passed=$((steps_passed + 1))
-    else
-        word=FAILED
-        steps_failed=$((steps_failed + 1))
-        printf -- '-- the end of %s\n' "$log"
-        tail -n "${STEPS_TAIL:-150}" "$log"
-        printf -- '-- %s failed with status %s\n' "$name" "$status"
-    fi
-    steps_lines+=("$(printf '%-6s %5ss  %-28s %s' "$word" "$((SECONDS - began))" "$name" "$(note_of "$log")")")
-    printf '   %s after %s s\n' "$word" "$((SECONDS - began))"
+    steps_names+=("$name")
+    steps_logs+=("$log")
+}
+
+# Waits for all that run, and tells how they went in the order of their beginning.
+end_steps() {
+    local n name log status took word
+    for n in "${!steps_running[@]}"; do
+        name=${steps_names[n]} log=${steps_logs[n]} status=0
+        wait "${steps_running[n]}" || status=$?
+        # Whatever the step forgot to end.
+        kill -KILL -- "-${steps_running[n]}" 2>/dev/null || true
+        unset "steps_running[n]"
+        took=$(cat "$log.took" 2>/dev/null || echo "?")
+        rm -f "$log.took"
+        if [ "$status" -eq 0 ]; then
+            word=passed
+            steps_passed=$((steps_passed + 1))
+        else
+            word=FAILED
+            steps_failed=$((steps_failed + 1))
+            printf -- '-- the end of %s\n' "$log"
+            tail -n "${STEPS_TAIL:-150}" "$log"
+            printf -- '-- %s failed with status %s\n' "$name" "$status"
+        fi
+        steps_lines+=("$(printf '%-6s %5ss  %-28s %s' "$word" "$took" "$name" "$(note_of "$log")")")
+        printf '   %s: %s after %s s\n' "$name" "$word" "$took"
+    done
+    steps_running=() steps_names=() steps_logs=()
 }
 
 # How many tests a log tells of, for the summary.
@@ -62,6 +91,7 @@ counted() {
 
 # finish: the summary; fails when a step did, or when none ran.
 finish() {
+    end_steps
     printf '\n'
     printf '%s\n' "${steps_lines[@]}"
     printf '\n%s passed, %s failed\n' "$steps_passed" "$steps_failed"
@@ -73,11 +103,11 @@ steps_end() {
     local status=$? n
     trap - EXIT
     trap '' INT TERM HUP
-    if [ -n "$steps_running" ]; then
-        printf '\ninterrupted during: %s\n' "$steps_name" >&2
-        end_group "$steps_running"
+    for n in "${!steps_running[@]}"; do
+        printf '\ninterrupted during: %s\n' "${steps_names[n]}" >&2
+        end_group "${steps_running[n]}"
         [ "$status" -ne 0 ] || status=1
-    fi
+    done
     for ((n = ${#at_exit[@]} - 1; n >= 0; n--)); do
         eval "${at_exit[n]}" || true
     done

@@ -1,7 +1,7 @@
 //! All of a person's rooms at once, when their account goes.
 
 use super::rooms::{RoomError, delete_room};
-use super::sql;
+use super::{clear, sql};
 use crate::app::App;
 use crate::ids::UserId;
 use crate::store::{self, Tx};
@@ -14,6 +14,8 @@ pub async fn delete_rooms(app: &App, owner: UserId) -> Result<(), RoomError> {
     loop {
         let rooms = sql::room_ids(&mut app.store.read().await?, owner, ROOMS_AT_ONCE).await?;
         if rooms.is_empty() {
+            // An erasure that was cut short may have left some of a room.
+            clear::sweep_deleted(app).await?;
             return Ok(());
         }
         for room in rooms {

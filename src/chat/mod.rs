@@ -4,6 +4,7 @@
 //! Start reading at [`send`], then [`write_reply`].
 
 mod ask;
+mod clear;
 mod context;
 mod end;
 mod erase;
@@ -26,6 +27,7 @@ use serde::Serialize;
 use crate::clock::Moment;
 use crate::ids::{ChatroomId, MessageId};
 
+pub use clear::sweep_deleted;
 pub use erase::{delete_rooms, has_rooms};
 pub use estimate::tokens;
 pub use list::{RoomList, list_rooms};

@@ -1,6 +1,6 @@
 //! Chatrooms: open, change, remove. Each raises its owner's `rooms_rev`, which the cached list hangs on.
 
-use super::{Chatroom, models, sql};
+use super::{Chatroom, clear, models, sql};
 use crate::app::App;
 use crate::auth::Plan;
 use crate::billing;
@@ -120,7 +120,8 @@ pub async fn change_room(
     conclude(people, changed).map(|(room, _)| room)
 }
 
-/// Deletes a room with all that was said in it.
+/// Deletes a room with all that was said in it. It is gone for its owner at once and for good; its messages follow in
+/// small transactions.
 ///
 /// Replies that had not begun give their prompt back; one that was being written and had text stays charged, or
 /// deleting rooms would make prompts free.
@@ -135,7 +136,7 @@ pub async fn delete_room(app: &App, owner: UserId, room: ChatroomId) -> Result<(
                 billing::give_back(tx, owner, &day).await?;
             }
         }
-        sql::delete_room(tx, room).await?;
+        sql::disown_room(tx, room).await?;
         jobs::drop_lane(tx, &queue, room).await?;
         let rooms_rev = sql::raise_rooms_rev(tx, owner).await?;
         Ok::<_, RoomError>(((), Some(rooms_rev)))
@@ -143,6 +144,7 @@ pub async fn delete_room(app: &App, owner: UserId, room: ChatroomId) -> Result<(
     conclude(people, deleted)?;
     // What was being written there has made room for another reply of its owner's.
     app.live.ring_for_jobs();
+    clear::clear_room(app, room).await?;
     Ok(())
 }
 

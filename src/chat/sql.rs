@@ -166,8 +166,31 @@ pub(super) async fn update_room(tx: &mut Tx, room: &Chatroom, now: Moment) -> Re
     Ok(())
 }
 
+/// Whose deleted rooms are.
+pub(super) const NOBODY: UserId = UserId(uuid::Uuid::nil());
+
+/// Takes a room from its owner, with what they called it and told it.
+pub(super) async fn disown_room(tx: &mut Tx, room: ChatroomId) -> Result<()> {
+    execute!(
+        tx,
+        "update chatrooms set owner = $2, name = null, model = null, system_instruction = null where id = $1",
+        room,
+        NOBODY
+    )?;
+    Ok(())
+}
+
+/// At most so many of a room's messages, the oldest first; how many went.
+pub(super) async fn delete_messages(tx: &mut Tx, room: ChatroomId, most: i64) -> Result<u64> {
+    execute!(
+        tx,
+        "delete from messages where id in (select id from messages where chatroom_id = $1 order by seq limit $2)",
+        room,
+        most
+    )
+}
+
 pub(super) async fn delete_room(tx: &mut Tx, room: ChatroomId) -> Result<()> {
-    execute!(tx, "delete from messages where chatroom_id = $1", room)?;
     execute!(tx, "delete from chatrooms where id = $1", room)?;
     Ok(())
 }

@@ -21,9 +21,25 @@ pub fn allow_many_connections() {
     }
 }
 
+/// `wanted`, or as many as half of this process's open files: the others are the database's, Gemini's and its own.
+#[cfg(unix)]
+pub(super) fn connections_within(wanted: usize) -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = files.and_then(|files| usize::try_from(files / 2).ok()).unwrap_or(usize::MAX);
+    if most < wanted {
+        tracing::warn!(wanted, most, "MAX_CONNECTIONS is more than the limit of open files allows");
+    }
+    wanted.min(most)
+}
+
 /// Elsewhere the system has no such limit, or none that can be raised from within.
 #[cfg(not(unix))]
 pub fn allow_many_connections() {}
+
+#[cfg(not(unix))]
+pub(super) fn connections_within(wanted: usize) -> usize {
+    wanted
+}
 
 #[cfg(all(test, unix))]
 mod tests {
@@ -40,5 +56,7 @@ mod tests {
         setrlimit(Resource::Nofile, lowered).expect("lowering is always allowed");
         allow_many_connections();
         assert_eq!(getrlimit(Resource::Nofile).current, Some(most));
+        let half = usize::try_from(most / 2).expect("a number of files");
+        assert_eq!([1, half, half + 1, usize::MAX].map(connections_within), [1, half, half, half]);
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::connections::connections_within;
 use super::open;
 use super::signals::Signals;
 use crate::app::App;
@@ -63,6 +64,7 @@ impl Process {
         for note in notes {
             tracing::info!("{note}");
         }
+        settings.server.max_connections = connections_within(settings.server.max_connections);
         keep_development_secret(&mut settings)?;
         let owner = settings.database.file().map(|file| store::own(&file)).transpose()?;
         let store = open::store(&settings).await?;

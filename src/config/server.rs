@@ -42,6 +42,8 @@ pub struct Server {
     /// Origins; a lone `*` is any (development only).
     pub cors_allowed_origins: Vec<String>,
     pub requests_per_minute: u32,
+    /// Of clients, open at a time.
+    pub max_connections: usize,
     pub metrics_bind: Option<SocketAddr>,
     pub metrics_token: Option<SecretString>,
     pub log_level: String,
@@ -108,6 +110,11 @@ static REQUESTS_PER_MINUTE: Setting = Setting::new(
     Preset::Always("120"),
     "Requests that one signed-in user may make in a minute.",
 );
+static MAX_CONNECTIONS: Setting = Setting::new(
+    "MAX_CONNECTIONS",
+    Preset::Always("10000"),
+    "Connections of clients that one process holds open, at most half of the files that it may open; whoever comes beyond gets a 503. METRICS_BIND is apart.",
+);
 static METRICS_BIND: Setting = Setting::new(
     "METRICS_BIND",
     Preset::Unset("none"),
@@ -132,7 +139,7 @@ static OTLP_ENDPOINT: Setting = Setting::new(
 )
 .address();
 
-pub(super) static SETTINGS: [&Setting; 14] = [
+pub(super) static SETTINGS: [&Setting; 15] = [
     &APP_ENV,
     &BIND,
     &PORT,
@@ -142,6 +149,7 @@ pub(super) static SETTINGS: [&Setting; 14] = [
     &CORS_ALLOWED_ORIGINS,
     &CORS_ALLOW_ALL,
     &REQUESTS_PER_MINUTE,
+    &MAX_CONNECTIONS,
     &METRICS_BIND,
     &METRICS_TOKEN,
     &LOG_LEVEL,
@@ -172,6 +180,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Server {
         allowed_hosts,
         cors_allowed_origins: origins.unwrap_or_else(any),
         requests_per_minute: reader.value(&REQUESTS_PER_MINUTE, parse::number(1..=1_000_000)),
+        max_connections: reader.value(&MAX_CONNECTIONS, parse::number(1..=1_000_000)),
         metrics_bind: reader.optional(&METRICS_BIND, socket),
         metrics_token: reader.optional(&METRICS_TOKEN, parse::text).map(SecretString::from),
         log_level: reader.value(&LOG_LEVEL, log_level),

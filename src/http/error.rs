@@ -38,6 +38,7 @@ macro_rules! codes {
 codes! {
     NotJson = "not_json", 400, "The body is not JSON";
     BadPath = "bad_path", 400, "The path cannot be read";
+    BadRequest = "bad_request", 400, "This is not a request that HTTP knows";
     BadHost = "bad_host", 400, "This host is not served here";
     SignatureInvalid = "signature_invalid", 400, "The webhook is not signed as it should be";
     TokenMissing = "token_missing", 401, "Sign in first";
@@ -63,6 +64,7 @@ codes! {
     NotSubscribed = "not_subscribed", 409, "There is no subscription";
     MobileTaken = "mobile_taken", 409, "This number is taken";
     BodyTooLarge = "body_too_large", 413, "The body is too large";
+    UriTooLong = "uri_too_long", 414, "The address is too long";
     UnsupportedMediaType = "unsupported_media_type", 415, "The body must be application/json";
     Invalid = "invalid", 422, "A field is not right";
     IdempotencyMismatch = "idempotency_mismatch", 422, "This Idempotency-Key was used for another request";
@@ -70,6 +72,7 @@ codes! {
     RateLimited = "rate_limited", 429, "Too many requests";
     OtpAttemptsExhausted = "otp_attempts_exhausted", 429, "Too many wrong codes";
     PromptLimitReached = "prompt_limit_reached", 429, "Today's prompts are spent";
+    HeadTooLarge = "head_too_large", 431, "The headers are too large";
     Internal = "internal", 500, "Something broke on our side";
     DatabaseUnavailable = "database_unavailable", 503, "The database is not available";
     NotReady = "not_ready", 503, "Not ready to serve";
@@ -78,6 +81,7 @@ codes! {
     BillingNotConfigured = "billing_not_configured", 503, "Nothing is sold here yet";
     BillingUnavailable = "billing_unavailable", 503, "Stripe cannot be reached";
     SmsBudgetExhausted = "sms_budget_exhausted", 503, "Today's budget for codes is spent";
+    Overloaded = "overloaded", 503, "Too many connections are open";
     TimedOut = "timed_out", 503, "It took too long";
 }
 

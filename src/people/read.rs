@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -18,8 +17,6 @@ use crate::store::{Error, On, Result, Store};
 
 /// Selects under way at once: one that hangs in a broken connection does not hold up everybody.
 const AT_ONCE: usize = 2;
-/// For a select by primary key.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 macro_rules! standings {
     ($these:literal) => {
@@ -107,7 +104,7 @@ impl Drop for Turn {
 async fn select(turn: Turn, store: Store) {
     while let Some(waiting) = turn.next() {
         let sessions = Ids(waiting.iter().map(|(session, _)| session.0).collect());
-        let found = in_time(&store, &sessions).await;
+        let found = found(&store, &sessions).await;
         let found: Result<HashMap<_, _>> =
             found.map(|found| found.into_iter().map(|standing| (standing.session, standing)).collect());
         for (session, tell) in waiting {
@@ -121,15 +118,8 @@ async fn select(turn: Turn, store: Store) {
     }
 }
 
-/// A connection that went silent is given up for a new one.
-async fn in_time(store: &Store, sessions: &Ids) -> Result<Vec<Standing>> {
-    let mut reader = store.read().await?;
-    let found = async { fetch_all!(&mut reader, Standing, STANDINGS, sessions) };
-    if let Ok(found) = tokio::time::timeout(PATIENCE, found).await {
-        return found;
-    }
-    reader.abandon();
-    Err(Error::Unavailable(sqlx::Error::PoolTimedOut))
+async fn found(store: &Store, sessions: &Ids) -> Result<Vec<Standing>> {
+    fetch_all!(&mut store.read().await?, Standing, STANDINGS, sessions)
 }
 
 #[cfg(test)]

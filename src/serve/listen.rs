@@ -1,4 +1,5 @@
-//! Accepting connections, with limits on how slowly and how largely a request may come; and letting them go again.
+//! Accepting connections, as many as there may be, with limits on how slowly and how largely a request may come and how
+//! slowly its answer may be taken; and letting them go again.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -15,12 +16,16 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use super::{layers, metrics, operators_router, router};
+use super::wire::{Turn, Wire};
+use super::{bare, layers, metrics, operators_router, router};
 use crate::app::App;
+use crate::clock::Clock;
+use crate::http::{ApiError, Code};
 
 /// For a request's head to arrive, and for the next one on a kept connection: longer than load balancers keep theirs.
 const HEAD_TIME: Duration = Duration::from_secs(75);
@@ -31,23 +36,26 @@ const DRAIN_TIME: Duration = Duration::from_secs(20);
 /// How long and how much a client may go on sending after an answer that did not wait for it.
 const LINGER_TIME: Duration = Duration::from_secs(5);
 const LINGER_BYTES: u64 = 4 * 1024 * 1024;
+/// Connections of operators, and of those who are told that there are too many: not counted with the clients'.
+const MOST_OPERATORS: usize = 64;
+const MOST_TURNED_AWAY: usize = 64;
 /// After a failed accept (out of file descriptors, mostly): trying at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Answers on `listener`, and on `METRICS_BIND` when that is set, until the app is told to stop; then lets the answers
 /// under way finish.
 pub async fn serve(app: Arc<App>, listener: TcpListener) -> io::Result<()> {
-    let house = House::new(app.stop.clone());
+    let house = House::new(&app);
     let base: Arc<str> = layers::base_path(&app).into();
     house.open_to_operators(&app).await?;
-    house.accept(listener, router(&app), base).await;
+    house.accept(listener, router(&app), base, app.settings.server.max_connections).await;
     house.drain().await;
     Ok(())
 }
 
 /// Answers on `METRICS_BIND` alone, when that is set: for a process that serves nobody else.
 pub async fn serve_operators(app: &Arc<App>) -> io::Result<()> {
-    House::new(app.stop.clone()).open_to_operators(app).await
+    House::new(app).open_to_operators(app).await
 }
 
 #[derive(Clone)]
@@ -56,11 +64,16 @@ struct House {
     stop: CancellationToken,
     /// Cancelled when nobody is waited for any longer.
     abandon: CancellationToken,
+    clock: Clock,
 }
 
 impl House {
-    fn new(stop: CancellationToken) -> Self {
-        Self { connections: TaskTracker::new(), stop, abandon: CancellationToken::new() }
+    fn new(app: &App) -> Self {
+        Self::until(app.stop.clone(), app.clock.clone())
+    }
+
+    fn until(stop: CancellationToken, clock: Clock) -> Self {
+        Self { connections: TaskTracker::new(), stop, abandon: CancellationToken::new(), clock }
     }
 
     async fn open_to_operators(&self, app: &Arc<App>) -> io::Result<()> {
@@ -68,7 +81,7 @@ impl House {
         if let Some(bind) = app.settings.server.metrics_bind {
             let listener = TcpListener::bind(bind).await?;
             let (house, router) = (self.clone(), operators_router(app));
-            app.tasks.spawn(async move { house.accept(listener, router, "".into()).await });
+            app.tasks.spawn(async move { house.accept(listener, router, "".into(), MOST_OPERATORS).await });
         }
         Ok(())
     }
@@ -83,7 +96,9 @@ impl House {
         }
     }
 
-    async fn accept(&self, listener: TcpListener, router: Router, base: Arc<str>) {
+    /// Takes `most` connections at a time. Those beyond are told so, some at a time; the others wait with the system.
+    async fn accept(&self, listener: TcpListener, router: Router, base: Arc<str>, most: usize) {
+        let (places, doorstep) = (Arc::new(Semaphore::new(most)), Arc::new(Semaphore::new(MOST_TURNED_AWAY)));
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -92,8 +107,14 @@ impl House {
             match accepted {
                 Ok((stream, peer)) => {
                     let house = self.clone();
-                    let (router, base) = (router.clone(), base.clone());
-                    self.connections.spawn(async move { house.converse(stream, peer, router, base).await });
+                    if let Ok(place) = places.clone().try_acquire_owned() {
+                        let (router, base) = (router.clone(), base.clone());
+                        self.connections.spawn(async move { house.converse(stream, peer, router, base, place).await });
+                        continue;
+                    }
+                    let room = self.stop.run_until_cancelled(doorstep.clone().acquire_owned()).await;
+                    let Some(Ok(room)) = room else { return };
+                    self.connections.spawn(async move { house.turn_away(stream, room).await });
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -104,20 +125,38 @@ impl House {
         }
     }
 
-    async fn converse(&self, stream: TcpStream, peer: SocketAddr, router: Router, base: Arc<str>) {
+    async fn turn_away(&self, mut stream: TcpStream, _room: OwnedSemaphorePermit) {
+        let problem = ApiError::new(Code::Overloaded).retry_after(1);
+        if bare::say(&mut stream, problem, self.clock.now()).await.is_ok() {
+            linger(stream).await;
+        }
+    }
+
+    async fn converse(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        router: Router,
+        base: Arc<str>,
+        _place: OwnedSemaphorePermit,
+    ) {
         let _ = stream.set_nodelay(true);
+        let turn = Turn::default();
+        let wire = Wire::new(stream, turn.clone());
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let mut request: Request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
             let mut router = router.clone();
             let request = layers::normalise(request, &base);
-            Box::pin(
-                async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) },
-            )
+            let answering = turn.begin();
+            Box::pin(async move {
+                let answer = router.call(request).await.unwrap_or_else(|never| match never {});
+                Ok::<_, Infallible>(answering.with(answer))
+            })
         });
         let mut protocol = http1::Builder::new();
         protocol.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(MAX_HEAD_BYTES);
-        let mut connection = protocol.serve_connection(TokioIo::new(stream), service);
+        let mut connection = protocol.serve_connection(TokioIo::new(wire), service);
         let mut is_stopping = false;
         loop {
             tokio::select! {
@@ -130,8 +169,13 @@ impl House {
                 () = self.abandon.cancelled() => return,
             }
         }
+        let http1::Parts { io, read_buf, .. } = connection.into_parts();
+        let (mut stream, kept_back) = io.into_inner().into_parts();
+        if let Some(code) = bare::judge(&kept_back, &read_buf) {
+            let _ = bare::say(&mut stream, ApiError::new(code), self.clock.now()).await;
+        }
         if !is_stopping {
-            linger(connection.into_parts().io.into_inner()).await;
+            linger(stream).await;
         }
     }
 }
@@ -153,6 +197,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::wire::STALL_TIME;
     use super::*;
     use crate::http::{BODY_TIME, Json};
     use axum::routing::{get, post};
@@ -165,6 +210,19 @@ mod tests {
         told: Notify,
     }
 
+    /// Connections at a time.
+    const MOST: usize = 40;
+    /// More than the system takes in for a client that reads nothing.
+    const LARGE: usize = 32 * 1024 * 1024;
+
+    /// A word now and then.
+    async fn seldom() -> Body {
+        Body::from_stream(futures_util::stream::unfold(0, async |told| {
+            tokio::time::sleep(STALL_TIME + Duration::from_secs(1)).await;
+            (told < 5).then_some((Ok::<_, Infallible>("beat"), told + 1))
+        }))
+    }
+
     /// A server whose `/slow` answers when it is told to; what it runs in ends when it has drained.
     async fn start(stop: CancellationToken, slow: Arc<Slow>) -> (SocketAddr, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -175,11 +233,12 @@ mod tests {
             "at last"
         });
         let router = Router::new().route("/slow", slow).route("/", get(|| async { "here" }));
+        let router = router.route("/large", get(async || vec![b'x'; LARGE])).route("/seldom", get(seldom));
         let router = router.route("/body", post(async |_: Json<serde_json::Value>| "whole"));
         let router = router.layer(axum::middleware::from_fn(layers::refuse_hangs_and_panics));
-        let house = House::new(stop);
+        let house = House::until(stop, Clock::system());
         let serving = TaskTracker::new().spawn(async move {
-            house.accept(listener, router, "".into()).await;
+            house.accept(listener, router, "".into(), MOST).await;
             house.drain().await;
         });
         (address, serving)
@@ -216,7 +275,118 @@ mod tests {
         let (address, _serving) = start(CancellationToken::new(), Arc::default()).await;
         let head = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}", "x".repeat(MAX_HEAD_BYTES * 8));
         let answer = rest(ask(address, &head).await).await;
-        assert!(answer.starts_with("HTTP/1.1 431 ") && answer.contains("content-length: 0\r\n"), "{answer}");
+        assert_problem(&answer, 431, "head_too_large");
+    }
+
+    #[track_caller]
+    fn assert_problem(answer: &str, status: u16, code: &str) {
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {answer}"));
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        let header = |wanted: &str| {
+            let mut pairs = head.lines().filter_map(|line| line.split_once(": "));
+            pairs.find(|(name, _)| *name == wanted).map(|(_, value)| value)
+        };
+        let body: serde_json::Value = serde_json::from_str(body).expect("a problem");
+        assert_eq!(header("content-type"), Some("application/problem+json"), "{answer}");
+        assert_eq!(header("connection"), Some("close"), "{answer}");
+        assert!(header("date").is_some_and(|date| date.ends_with(" GMT")), "{answer}");
+        assert_eq!((body["code"].as_str(), body["status"].as_u64()), (Some(code), Some(status.into())), "{answer}");
+        assert_eq!(body["request_id"].as_str(), header("x-request-id"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_request_is_a_problem_too() {
+        let (address, _serving) = start(CancellationToken::new(), Arc::default()).await;
+        let long = "x".repeat(MAX_HEAD_BYTES * 4);
+        for (request, status, code) in [
+            (format!("GET /{long} HTTP/1.1\r\nhost: localhost\r\n\r\n"), 414, "uri_too_long"),
+            (format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {long}\r\n\r\n"), 431, "head_too_large"),
+            (format!("GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(200)), 431, "head_too_large"),
+            ("GET / nonsense\r\n\r\n".to_owned(), 400, "bad_request"),
+            ("GET / HTTP/1.1\r\nno colon\r\n\r\n".to_owned(), 400, "bad_request"),
+            ("GET / HTTP/1.1\r\nhost: a\0b\r\n\r\n".to_owned(), 400, "bad_request"),
+            ("\x16\x03\x01 TLS to a plain port\r\n\r\n".to_owned(), 400, "bad_request"),
+            ("GET / HTTP/1.1\r\nhost: a\r\ncontent-length: nine\r\n\r\n".to_owned(), 400, "bad_request"),
+        ] {
+            assert_problem(&rest(ask(address, &request).await).await, status, code);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_follows_an_answer_and_is_no_request_takes_nothing_from_the_answer() {
+        let (address, _serving) = start(CancellationToken::new(), Arc::default()).await;
+        let good = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        for before in [good.to_owned(), good.repeat(3), format!("HEAD{}{good}", &good[3..])] {
+            let told = rest(ask(address, &format!("{before}nonsense\r\n\r\n")).await).await;
+            let (answers, problem) = told.rsplit_once("HTTP/1.1 ").expect("an answer");
+            assert_problem(&format!("HTTP/1.1 {problem}"), 400, "bad_request");
+            let asked = before.matches("HTTP/1.1").count();
+            assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), asked, "{told}");
+            assert!(answers.ends_with("here"), "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn beyond_the_last_place_a_connection_is_told_to_come_back() {
+        let (address, _serving) = start(CancellationToken::new(), Arc::default()).await;
+        let request = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        let mut open = Vec::new();
+        for _ in 0..MOST {
+            let mut stream = ask(address, request).await;
+            stream.read_exact(&mut [0; 12]).await.expect("an answer");
+            open.push(stream);
+        }
+        for _ in 0..3 {
+            let refused = rest(ask(address, request).await).await;
+            assert_problem(&refused, 503, "overloaded");
+            assert!(refused.contains("retry-after: 1\r\n"), "{refused}");
+        }
+        open.pop();
+        loop {
+            let answer = rest(ask(address, &request.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n")).await).await;
+            if answer.ends_with("here") {
+                break;
+            }
+            assert_problem(&answer, 503, "overloaded");
+        }
+    }
+
+    /// Lets the clock go on, and then whoever it woke. It cannot stand still and jump here: the system takes its time to
+    /// tell one end what the other has taken.
+    async fn pass(time: Duration) {
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_of_an_answer_is_cut_and_who_takes_it_slowly_is_not() {
+        let (address, _serving) = start(CancellationToken::new(), Arc::default()).await;
+        let request = "GET /large HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let mut slow = ask(address, request).await;
+        let mut piece = vec![0; LARGE / 16];
+        for _ in 0..16 {
+            pass(STALL_TIME / 4).await;
+            slow.read_exact(&mut piece).await.expect("it is not cut");
+        }
+        let mut none = ask(address, request).await;
+        for _ in 0..STALL_TIME.as_secs() + 2 * LINGER_TIME.as_secs() {
+            pass(Duration::from_secs(1)).await;
+        }
+        let mut taken = Vec::new();
+        let _ = none.read_to_end(&mut taken).await;
+        assert!(taken.len() < LARGE, "{} bytes", taken.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_with_little_to_say_is_not_cut() {
+        let (address, _serving) = start(CancellationToken::new(), Arc::default()).await;
+        let begun = tokio::time::Instant::now();
+        let told =
+            rest(ask(address, "GET /seldom HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await).await;
+        assert_eq!(told.matches("beat").count(), 5, "{told}");
+        assert!(begun.elapsed() >= STALL_TIME * 5, "{:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@
 
 mod connect;
 mod copy;
+mod leased;
 mod migrate;
 mod owner;
 mod reach;
@@ -14,10 +15,11 @@ pub mod sql;
 mod words;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{PgConnection, PgPool, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 pub use connect::{ConnectError, connect, look_into};
 pub use copy::{CopyError, backup, restore};
+pub use leased::{Leased, in_time};
 pub use migrate::{MigrateError, migrate, pending};
 pub use owner::{OwnError, Owner, is_owned, own};
 pub use signal::{Announced, Signal};
@@ -44,24 +46,14 @@ pub enum Store {
 #[derive(Debug)]
 pub enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(Leased),
 }
 
 /// A connection for reads that need no transaction.
 #[derive(Debug)]
 pub enum Reader {
     Sqlite(PoolConnection<Sqlite>),
-    Postgres(PoolConnection<Postgres>),
-}
-
-impl Reader {
-    /// Takes the connection out of its pool, where the statement under way would keep its place, and closes it.
-    pub fn abandon(self) {
-        match self {
-            Self::Sqlite(connection) => drop(connection.detach()),
-            Self::Postgres(connection) => drop(connection.detach()),
-        }
-    }
+    Postgres(Leased),
 }
 
 /// The connection below a [`Tx`] or a [`Reader`]; what the macros match on.
@@ -80,7 +72,7 @@ impl On for Tx {
     fn engine(&mut self) -> Engine<'_> {
         match self {
             Self::Sqlite(tx) => Engine::Sqlite(tx),
-            Self::Postgres(tx) => Engine::Postgres(tx),
+            Self::Postgres(tx) => Engine::Postgres(tx.connection()),
         }
     }
 }
@@ -89,7 +81,7 @@ impl On for Reader {
     fn engine(&mut self) -> Engine<'_> {
         match self {
             Self::Sqlite(connection) => Engine::Sqlite(connection),
-            Self::Postgres(connection) => Engine::Postgres(connection),
+            Self::Postgres(connection) => Engine::Postgres(connection.connection()),
         }
     }
 }
@@ -158,7 +150,7 @@ impl Store {
     pub async fn begin(&self) -> Result<Tx> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("begin immediate").await?),
-            Self::Postgres(pool) => Tx::Postgres(begin_whatever_happens(pool.clone()).await?),
+            Self::Postgres(pool) => Tx::Postgres(Leased::begin(pool).await?),
         })
     }
 
@@ -166,7 +158,7 @@ impl Store {
     pub async fn read(&self) -> Result<Reader> {
         Ok(match self {
             Self::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
-            Self::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+            Self::Postgres(pool) => Reader::Postgres(Leased::take(pool).await?),
         })
     }
 
@@ -208,13 +200,6 @@ impl Store {
             Self::Postgres(pool) => pool.close().await,
         }
     }
-}
-
-/// Begins in a task of its own. A `begin` that is given up half-way (its client hung up) would leave the server in a
-/// transaction that the pool does not know of, and the connection would go to the next one like that.
-async fn begin_whatever_happens(pool: PgPool) -> std::result::Result<Transaction<'static, Postgres>, sqlx::Error> {
-    #[expect(clippy::disallowed_methods, reason = "it ends with the database's answer, and is awaited here")]
-    tokio::spawn(async move { pool.begin().await }).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// Whether PostgreSQL gave the transaction up for another one, wherever that stands in the chain of causes.

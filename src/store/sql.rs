@@ -45,8 +45,9 @@ macro_rules! execute {
                     .execute(connection).await.map(|done| done.rows_affected())
             }
             $crate::store::Engine::Postgres(connection) => {
-                sqlx::query($crate::store::sql::Statement::postgres($sql))$(.bind($bind))*
-                    .execute(connection).await.map(|done| done.rows_affected())
+                $crate::store::in_time(
+                    sqlx::query($crate::store::sql::Statement::postgres($sql))$(.bind($bind))*.execute(connection)
+                ).await.map(|done| done.rows_affected())
             }
         }.map_err($crate::store::Error::from)
     };
@@ -62,8 +63,10 @@ macro_rules! fetch_as {
                     .$how(connection).await
             }
             $crate::store::Engine::Postgres(connection) => {
-                sqlx::query_as::<sqlx::Postgres, $row>($crate::store::sql::Statement::postgres($sql))$(.bind($bind))*
-                    .$how(connection).await
+                $crate::store::in_time(
+                    sqlx::query_as::<sqlx::Postgres, $row>($crate::store::sql::Statement::postgres($sql))
+                        $(.bind($bind))*.$how(connection)
+                ).await
             }
         }.map_err($crate::store::Error::from)
     };

@@ -13,6 +13,7 @@ mod fairness;
 mod fallback;
 mod faults;
 mod first_answer;
+mod hanging;
 mod harness;
 mod idempotency;
 mod logs;

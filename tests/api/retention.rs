@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use gemini_backend::chat::{self, RoomError, Text};
+use gemini_backend::ids::ChatroomId;
 use gemini_backend::retention;
 use gemini_backend::sandbox::gemini::{Fault, Rule};
 use serde_json::json;
@@ -140,4 +142,44 @@ async fn two_that_sweep_at_once_do_not_stand_in_each_others_way() {
     let (one, two) = tokio::join!(retention::sweep(&app.app), retention::sweep(&other.app));
     let swept = one.expect("a sweep") + two.expect("a sweep");
     assert_eq!((swept, rows(&app).await[0]), (12, 0));
+}
+
+#[tokio::test]
+async fn a_room_whose_deletion_is_cut_short_is_gone_and_its_messages_are_swept() {
+    let app = TestApp::idle(|settings| settings.retention.batch = 1).await;
+    let ada = app.sign_up().await;
+    let sender = chat::Sender { user: ada.user, daily_limit: None };
+    let (mut untouched, mut halves, mut micros) = (0, 0, 0);
+    loop {
+        let room = ada.new_room().await;
+        let id: ChatroomId = room.parse().expect("an id");
+        for _ in 0..10 {
+            let text = Text::try_from("hello".to_owned()).expect("a text");
+            chat::send(&app.app, sender, id, &text, None).await.expect("it is taken in");
+        }
+        let deletion = chat::delete_room(&app.app, ada.user, id);
+        let whole = tokio::time::timeout(Duration::from_micros(micros), deletion).await;
+        let left = app.count("select count(*) from messages").await;
+        let list = ada.get("/chatroom").await.expect(200).json()["data"].as_array().expect("a list").len();
+        if left == 20 && list == 1 {
+            untouched += 1;
+            // A commit that was given up may have come through meanwhile.
+            let deleted = chat::delete_room(&app.app, ada.user, id).await;
+            assert!(matches!(deleted, Ok(()) | Err(RoomError::NoSuchRoom)), "{deleted:?}");
+        } else {
+            halves += usize::from((1..20).contains(&left));
+            assert_eq!(list, 0, "{left} messages are left");
+            ada.get(&format!("/chatroom/{room}")).await.expect(404);
+            ada.get(&format!("/chatroom/{room}/messages")).await.expect(404);
+            ada.say(&room, "still there?").await.expect(404);
+        }
+        retention::sweep(&app.app).await.expect("a sweep");
+        assert_eq!(app.count("select count(*) from messages").await, 0);
+        assert_eq!(app.count("select count(*) from chatrooms").await, 0);
+        if whole.is_ok_and(|deleted| deleted.is_ok()) {
+            break;
+        }
+        micros = 200 + micros * 4 / 3;
+    }
+    assert!(untouched > 0 && halves > 0, "{untouched} not begun, {halves} cut in the middle");
 }

@@ -47,6 +47,19 @@ impl Beside {
         self.told(&[&["users"], arguments].concat())
     }
 
+    /// The same server once more, after an end by SIGTERM or by `kill -9`.
+    pub(crate) fn again(self, is_gentle: bool) -> Self {
+        let Self { folder, postgres, settings, server } = self;
+        if is_gentle {
+            server.stop();
+        } else {
+            drop(server);
+        }
+        let borrowed: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let server = Running::server(folder.path(), &borrowed);
+        Self { folder, postgres, settings, server }
+    }
+
     pub(crate) async fn end(self) {
         self.server.stop();
         if let Some(postgres) = self.postgres {

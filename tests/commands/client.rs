@@ -36,6 +36,12 @@ impl Client {
         self.send(self.http.post(format!("{}{path}", self.base)).json(body)).await
     }
 
+    /// A page that is no JSON.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(&self.token);
+        request.send().await.expect("an answer").text().await.expect("text")
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
         let request = if self.token.is_empty() { request } else { request.bearer_auth(&self.token) };
         let answer = request.send().await.expect("an answer");

@@ -4,6 +4,8 @@ mod beside;
 mod client;
 mod copies;
 mod database;
+mod figures;
+mod limits;
 mod nothing_there;
 mod older_systems;
 mod process;

@@ -42,7 +42,7 @@ fn needs_token(declared: &Value) -> bool {
     ways.is_some_and(|ways| !ways.is_empty() && ways.iter().all(|way| *way != json!({})))
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Request {
     pub(crate) method: String,
     /// As it is sent.
@@ -57,14 +57,20 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// A valid request with one thing wrong in it; one in ten has nothing wrong.
-    pub(crate) fn make(operation: &Operation, stage: &Stage, signed_in: bool, random: &mut Random) -> Self {
+    /// A valid request, with one thing wrong in it if it is to be mutated.
+    pub(crate) fn make(
+        operation: &Operation,
+        stage: &Stage,
+        signed_in: bool,
+        is_mutated: bool,
+        random: &mut Random,
+    ) -> Self {
         let mut request = Self::valid(operation, stage, random);
         if signed_in {
             request.headers.push(("authorization".to_owned(), format!("Bearer {}", stage.token)));
             request.is_signed_in = true;
         }
-        if !random.one_in(10) {
+        if is_mutated {
             mutation::apply(&mut request, random);
         }
         if random.one_in(4) {

@@ -2,6 +2,7 @@
 
 mod client;
 mod misbehaviour;
+mod patience;
 mod sandbox;
 mod wire;
 

@@ -11,6 +11,8 @@ use gemini_backend::fetch_all;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 
 use super::{ADA, BOB};
 use crate::harness::TestApp;
@@ -229,4 +231,56 @@ async fn a_log_may_be_the_way_codes_take() {
     let code = text.split("\"code\":\"").nth(1).expect("a code in the log")[..6].to_owned();
     assert!(!text.contains("9876543210"), "{text}");
     app.verify(ADA, &code).await.expect(200);
+}
+
+/// A sender that takes every call and never says a word; the most that it has had at a time.
+async fn silent() -> (String, Arc<Mutex<(usize, usize)>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let calls: Arc<Mutex<(usize, usize)>> = Arc::default();
+    let seen = calls.clone();
+    let listen = async move {
+        while let Ok((mut call, _)) = listener.accept().await {
+            let seen = seen.clone();
+            let change = |by: isize, (now, most): &mut (usize, usize)| {
+                *now = now.saturating_add_signed(by);
+                *most = (*most).max(*now);
+            };
+            spawn(async move {
+                change(1, &mut seen.lock().expect("no panic"));
+                let _ = call.read_to_end(&mut Vec::new()).await;
+                change(-1, &mut seen.lock().expect("no panic"));
+            });
+        }
+    };
+    spawn(listen);
+    (url, calls)
+}
+
+#[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(work);
+}
+
+#[tokio::test]
+async fn a_sender_that_hangs_leaves_the_replies_their_places() {
+    let (url, calls) = silent().await;
+    let mut app = TestApp::with(|settings| {
+        settings.worker.concurrency = 12;
+        let url = url.parse().expect("a URL");
+        settings.auth.otp_delivery = OtpDelivery::Webhook { url, secret: SECRET.into() };
+    })
+    .await;
+    // Codes wait for their next try.
+    app.may_leave_jobs();
+    for number in 0..24 {
+        app.tell("/auth/send-otp", json!({"mobile": format!("+9198765{number:05}")})).await.expect(200);
+    }
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    let reply = ada.asks(&room, "hello").await;
+    ada.watches(&room, &reply, |reply| reply["status"] == "complete").await;
+    let (_, most) = *calls.lock().expect("no panic");
+    // A quarter of twelve; one that was just left may be seen beside its follower.
+    assert!((1..=6).contains(&most), "{most} calls at a time");
 }

@@ -1,0 +1,44 @@
+//! What was said in deleted rooms goes a batch at a time, so that nobody who writes waits long behind it. A deleted room
+//! is nobody's from the first transaction on; one whose messages were not all removed then (the process died, the client
+//! went away) is found by that, and swept.
+
+use super::sql;
+use crate::app::App;
+use crate::ids::ChatroomId;
+use crate::store;
+
+/// How many rooms are looked up at a time.
+const ROOMS_AT_ONCE: i64 = 100;
+
+/// Removes a room that is nobody's, with all that was said in it; how many messages went. Safe to repeat.
+pub(super) async fn clear_room(app: &App, room: ChatroomId) -> store::Result<u64> {
+    let batch = app.settings.retention.batch;
+    let mut cleared = 0;
+    loop {
+        let gone = crate::transaction!(app.store, |tx| {
+            let gone = sql::delete_messages(tx, room, i64::from(batch)).await?;
+            if gone < u64::from(batch) {
+                sql::delete_room(tx, room).await?;
+            }
+            Ok::<_, store::Error>(gone)
+        })?;
+        cleared += gone;
+        if gone < u64::from(batch) {
+            return Ok(cleared);
+        }
+    }
+}
+
+/// Removes what is left of deleted rooms; how many messages went.
+pub async fn sweep_deleted(app: &App) -> store::Result<u64> {
+    let mut cleared = 0;
+    loop {
+        let rooms = sql::room_ids(&mut app.store.read().await?, sql::NOBODY, ROOMS_AT_ONCE).await?;
+        if rooms.is_empty() {
+            return Ok(cleared);
+        }
+        for room in rooms {
+            cleared += clear_room(app, room).await?;
+        }
+    }
+}
