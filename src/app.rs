@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use moka::sync::Cache;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -49,7 +50,7 @@ pub struct App {
     pub price: tokio::sync::Mutex<KnownPrice>,
     pub traces: Traces,
     /// Room lists as they were sent.
-    pub room_lists: Cache<RoomsKept, Arc<[u8]>>,
+    pub room_lists: Cache<RoomsKept, Bytes>,
     /// Gemini's models, as it listed them lately.
     pub models: gemini::Catalog,
     /// Those that may not be asked now.
@@ -123,10 +124,10 @@ impl App {
 /// At most this many bytes of room lists are kept.
 const ROOM_LISTS: u64 = 32 * 1024 * 1024;
 
-fn room_lists() -> Cache<RoomsKept, Arc<[u8]>> {
+fn room_lists() -> Cache<RoomsKept, Bytes> {
     Cache::builder()
         .max_capacity(ROOM_LISTS)
-        .weigher(|_, list: &Arc<[u8]>| u32::try_from(list.len()).unwrap_or(u32::MAX).saturating_add(200))
+        .weigher(|_, list: &Bytes| u32::try_from(list.len()).unwrap_or(u32::MAX).saturating_add(200))
         .time_to_idle(Duration::from_mins(10))
         .build()
 }

@@ -30,6 +30,8 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 pub struct Moment(i64);
 
 impl Moment {
+    /// Earlier than anything that happened here.
+    pub const FIRST: Self = Self(0);
     /// Later than any moment that either engine can store beside it (the year 9999).
     pub const LAST: Self = Self(253_402_300_799_999);
 

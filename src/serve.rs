@@ -16,6 +16,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
+use tower::ServiceBuilder;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::account;
@@ -50,7 +51,7 @@ pub fn router(app: &Arc<App>) -> Router {
     let (routes, api) = operations().split_for_parts();
     let server = app.settings.server.public_url.as_ref().map_or("/", url::Url::as_str);
     let document = docs::Document::new(&openapi::document(&api, server), layers::base_path(app));
-    with_layers(routes, app).layer(axum::Extension(document))
+    with_layers(routes, app).layer(axum::Extension(Arc::new(document)))
 }
 
 /// What `METRICS_BIND` answers: health and metrics alone, without asking for a token.
@@ -59,18 +60,16 @@ fn operators_router(app: &Arc<App>) -> Router {
     with_layers(routes, app).layer(axum::Extension(health::AsksNoToken))
 }
 
-/// The layers, the innermost first.
+/// The layers, the outermost first. All in one: the router boxes what it is given once for each, and copies every box that
+/// lies in another with each request.
 fn with_layers(routes: Router<Arc<App>>, app: &Arc<App>) -> Router {
-    let routes = routes
-        .fallback(no_such_route)
-        .method_not_allowed_fallback(other_method)
-        .layer(from_fn_with_state(app.clone(), layers::guard))
-        .layer(layers::compression());
-    let routes = match layers::cors(&app.settings.server) {
-        Some(cors) => routes.layer(cors),
-        None => routes,
-    };
-    routes.layer(from_fn_with_state(app.clone(), layers::observe)).with_state(app.clone())
+    let layers = ServiceBuilder::new()
+        .layer(from_fn_with_state(app.clone(), layers::observe))
+        .option_layer(layers::cors(&app.settings.server))
+        .layer(layers::compression())
+        .layer(from_fn_with_state(app.clone(), layers::guard));
+    let routes = routes.fallback(no_such_route).method_not_allowed_fallback(other_method);
+    routes.layer(layers).with_state(app.clone())
 }
 
 async fn no_such_route() -> ApiError {

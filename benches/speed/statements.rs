@@ -10,24 +10,30 @@ use gemini_backend::{execute, fetch_one, transaction};
 
 use crate::person::TEXT;
 
-const LOCK: Fork = Fork {
-    sqlite: "select user_id, vtime, in_flight, next_due,
-                    (select min(vtime) from queue_users where next_due is not null) as least,
+macro_rules! lock {
+    ($lock:literal) => {
+        concat!(
+            "select user_id, vtime, in_flight, next_due,
+                    (select min(vtime) from queue_users where in_flight < at_once and next_due is not null and ripe)
+                        as least_claimable,
+                    (select min(vtime) from queue_users where next_due is not null and (in_flight >= at_once or not ripe))
+                        as least_held,
                     (select vtime from queue_floor) as floor
-             from queue_users where user_id = $1",
-    postgres: "select user_id, vtime, in_flight, next_due,
-                      (select min(vtime) from queue_users where next_due is not null) as least,
-                      (select vtime from queue_floor) as floor
-               from queue_users q where user_id = $1 for update of q",
-};
+             from queue_users q where user_id = $1",
+            $lock
+        )
+    };
+}
 
-type Queue = (UserId, i64, i64, Option<Moment>, Option<i64>, i64);
+const LOCK: Fork = Fork { sqlite: lock!(""), postgres: lock!(" for update of q") };
+
+type Queue = (UserId, i64, i64, Option<Moment>, Option<i64>, Option<i64>, i64);
 type Place = (Option<MessageId>, i64, Option<String>, Option<String>);
 
 /// One accepted message of `user`.
 pub(crate) async fn accept(store: &Store, user: UserId, room: ChatroomId, now: Moment) -> Result<(), Error> {
     transaction!(store, |tx| {
-        let (_, vtime, _, _, least, floor) = fetch_one!(tx, Queue, LOCK, user)?;
+        let (_, vtime, _, _, claimable, held, floor) = fetch_one!(tx, Queue, LOCK, user)?;
         let (head, seq, _, _) = fetch_one!(
             tx,
             Place,
@@ -48,8 +54,15 @@ pub(crate) async fn accept(store: &Store, user: UserId, room: ChatroomId, now: M
             now
         )?;
         if enqueue(tx, user, room, reply, seq + 1, now).await? {
-            let vtime = vtime.max(least.unwrap_or(0)).max(floor);
-            execute!(tx, "update queue_users set vtime = $2, next_due = $3 where user_id = $1", user, vtime, now)?;
+            let least = claimable.into_iter().chain(held).min().unwrap_or(0);
+            let vtime = vtime.max(least).max(floor);
+            execute!(
+                tx,
+                "update queue_users set vtime = $2, next_due = $3, ripe = true where user_id = $1",
+                user,
+                vtime,
+                now
+            )?;
         }
         fetch_one!(tx, (i64,), "update users set rooms_rev = rooms_rev + 1 where id = $1 returning rooms_rev", user)?;
         Ok::<_, Error>(())

@@ -113,7 +113,8 @@ async fn standing(app: &App, claims: &Claims) -> Result<Standing, NotSignedIn> {
         return Err(NotSignedIn::Suspended);
     }
     if wants_noting(&standing, claims, now) {
-        note_use(app, &standing, claims, now).await?;
+        // Apart, because every request would carry room for what is seldom done.
+        Box::pin(note_use(app, &standing, claims, now)).await?;
     }
     Ok(standing)
 }

@@ -1,7 +1,7 @@
 //! The room list, cached under the user's `rooms_rev`: every write of theirs raises it, so no entry can be older than
 //! what they last wrote, on whichever node.
 
-use std::sync::Arc;
+use bytes::Bytes;
 
 use super::{Chatroom, sql};
 use crate::app::App;
@@ -24,14 +24,16 @@ pub async fn list_rooms(
     app: &App,
     wanted: RoomList,
     render: impl FnOnce(Vec<Chatroom>) -> Vec<u8>,
-) -> store::Result<(Arc<[u8]>, bool)> {
+) -> store::Result<(Bytes, bool)> {
     let key = (wanted.owner, wanted.rooms_rev, wanted.archived, wanted.after, wanted.most);
     if let Some(kept) = app.room_lists.get(&key) {
         return Ok((kept, true));
     }
     let RoomList { owner, archived, after, most, .. } = wanted;
-    let rooms = sql::rooms(&mut app.store.read().await?, owner, archived, after, most).await?;
-    let bytes: Arc<[u8]> = render(rooms).into();
-    app.room_lists.insert(key, Arc::clone(&bytes));
+    // Apart, because a list that is kept need not carry room for it.
+    let rooms =
+        Box::pin(async { sql::rooms(&mut app.store.read().await?, owner, archived, after, most).await }).await?;
+    let bytes: Bytes = render(rooms).into();
+    app.room_lists.insert(key, bytes.clone());
     Ok((bytes, false))
 }

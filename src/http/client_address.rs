@@ -4,14 +4,20 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, HeaderName, Uri, header};
 
 use super::ApiError;
 use crate::config::Proxies;
 
 /// Headers that only something in between adds.
-const FORWARDING: [&str; 6] =
-    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
+static FORWARDING: [HeaderName; 6] = [
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+    header::VIA,
+];
 
 /// An extractor; the outermost layer works it out, once a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +31,7 @@ impl ClientAddress {
     #[must_use]
     pub fn of(peer: SocketAddr, uri: &Uri, headers: &HeaderMap, proxies: &Proxies) -> Self {
         let peer = peer.ip().to_canonical();
-        let was_forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
+        let was_forwarded = FORWARDING.iter().any(|name| headers.contains_key(name));
         let is_local_and_direct =
             peer.is_loopback() && !was_forwarded && host(uri, headers).is_some_and(is_loopback_host);
         Self { ip: behind(peer, headers, proxies), is_local_and_direct }
@@ -74,18 +80,21 @@ fn is_loopback_host(host: &str) -> bool {
 
 /// Every `X-Forwarded-For` joined and read from the right: the first address that is not a trusted proxy's.
 fn behind(peer: IpAddr, headers: &HeaderMap, proxies: &Proxies) -> IpAddr {
+    let is_trusted = |hop: usize, client: IpAddr| match proxies {
+        Proxies::None => false,
+        Proxies::Hops(hops) => hop < *hops,
+        Proxies::Networks(networks) => networks.iter().any(|network| contains(*network, client)),
+    };
+    if !is_trusted(0, peer) {
+        return peer;
+    }
     let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().map(|line| line.to_str().unwrap_or("?")).collect();
     let joined = lines.join(",");
     let mut client = peer;
     let entries = joined.rsplit(',').map(str::trim).filter(|entry| !entry.is_empty());
     for (hop, entry) in entries.enumerate() {
-        let is_trusted = match proxies {
-            Proxies::None => false,
-            Proxies::Hops(hops) => hop < *hops,
-            Proxies::Networks(networks) => networks.iter().any(|network| contains(*network, client)),
-        };
         // What is no address was not written by a proxy of ours: the last one known stands.
-        let (true, Some(next)) = (is_trusted, address(entry)) else { break };
+        let (true, Some(next)) = (is_trusted(hop, client), address(entry)) else { break };
         client = next;
     }
     client
@@ -174,8 +183,8 @@ mod tests {
         assert!(local("[::ffff:127.0.0.1]:5", "127.0.0.1", None));
         assert!(!local("127.0.0.1:5", "api.example.com", None) && !local("10.0.0.1:5", "localhost", None));
         assert!(!local("127.0.0.1:5", "localhost.example.com", None) && !local("127.0.0.1:5", "", None));
-        for name in FORWARDING {
-            assert!(!local("127.0.0.1:5", "localhost", Some(name)), "{name}");
+        for name in &FORWARDING {
+            assert!(!local("127.0.0.1:5", "localhost", Some(name.as_str())), "{name}");
         }
     }
 }

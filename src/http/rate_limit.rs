@@ -3,6 +3,7 @@
 //! Whatever looks at a limit while a request runs [`note`]s it here; the answer carries all of them.
 
 use std::cell::RefCell;
+use std::fmt::Write;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -48,11 +49,17 @@ pub async fn noting<T>(work: impl Future<Output = T>) -> (T, Vec<RateLimit>) {
 
 /// Writes the limits, if there are any.
 pub fn write(headers: &mut HeaderMap, limits: &[RateLimit]) {
-    let list = |item: fn(&RateLimit) -> String| limits.iter().map(item).collect::<Vec<_>>().join(", ");
-    let policy = list(|limit| format!("\"{}\";q={};w={}", limit.name, limit.quota, seconds(limit.window)));
-    let standing = list(|limit| format!("\"{}\";r={};t={}", limit.name, limit.remaining, seconds(limit.reset_after)));
+    if limits.is_empty() {
+        return;
+    }
+    let (mut policy, mut standing) = (String::new(), String::new());
+    for limit in limits {
+        let comma = if policy.is_empty() { "" } else { ", " };
+        let _ = write!(policy, "{comma}\"{}\";q={};w={}", limit.name, limit.quota, seconds(limit.window));
+        let _ = write!(standing, "{comma}\"{}\";r={};t={}", limit.name, limit.remaining, seconds(limit.reset_after));
+    }
     for (name, value) in [(POLICY, policy), (STANDING, standing)] {
-        if let Some(value) = HeaderValue::from_str(&value).ok().filter(|value| !value.is_empty()) {
+        if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
         }
     }

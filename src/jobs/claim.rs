@@ -21,6 +21,7 @@ pub struct Wanted {
 /// One call gives a user at most one job; the highest start tag among them comes beside, for the floor.
 pub async fn claim_heads(store: &Store, wanted: Wanted) -> Result<(Vec<Claim>, i64)> {
     crate::transaction!(store, |tx| {
+        sql::ripen(tx, wanted.now).await?;
         let claims = sql::take_heads(tx, wanted).await?;
         let tag = sql::count_taken(tx, &claims).await?;
         Ok((claims, tag))

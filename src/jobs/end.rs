@@ -17,7 +17,8 @@ pub async fn finish(tx: &mut Tx, user: &Locked, holder: NodeId, claim: &Claim, n
     Ok(())
 }
 
-/// Puts a lane's job back after a passing fault, due again at `due`; it keeps its place at the head of its lane.
+/// Puts a lane's job back after a passing fault, due again at `due`; it keeps its place at the head of its lane. `note`
+/// says why it waits; a job without one would not wait.
 pub async fn retry(
     tx: &mut Tx,
     user: &Locked,

@@ -12,8 +12,9 @@ pub struct Locked {
     pub vtime: i64,
     pub in_flight: i64,
     pub next_due: Option<Moment>,
-    /// The least vtime among users with waiting work, and the persisted floor.
-    least: Option<i64>,
+    /// The least vtime among users with waiting work, by whether they can be claimed for now; and the persisted floor.
+    least_claimable: Option<i64>,
+    least_held: Option<i64>,
     floor: i64,
 }
 
@@ -65,7 +66,8 @@ pub async fn enqueue(tx: &mut Tx, user: &Locked, waiting: Waiting, now: Moment) 
     }
     // Whoever was idle starts where the queue stands, not where they left it long ago.
     let was_idle = user.next_due.is_none() && user.in_flight == 0;
-    let vtime = if was_idle { user.vtime.max(user.least.unwrap_or(0)).max(user.floor) } else { user.vtime };
+    let least = user.least_claimable.into_iter().chain(user.least_held).min().unwrap_or(0);
+    let vtime = if was_idle { user.vtime.max(least).max(user.floor) } else { user.vtime };
     let next_due = user.next_due.map_or(now, |due| due.min(now));
     sql::set_user(tx, user.user_id, vtime, next_due).await
 }

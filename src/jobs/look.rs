@@ -18,8 +18,9 @@ pub async fn depth(store: &Store) -> Result<Depth> {
     Ok(Depth { queued, oldest, running: sql::running(&mut reader).await? })
 }
 
-/// When the queue next has something for a worker: for people below their limit, for the house, or a lease that lapses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+/// When the queue next has something for a worker: for people below their limit (long ago when they need not wait), for
+/// the house, or a lease that lapses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Look {
     pub heads: Option<Moment>,
     pub house: Option<Moment>,

@@ -69,24 +69,36 @@ pub(super) async fn set_at_once(tx: &mut Tx, weight: i64, at_once: i64) -> Resul
     Ok(())
 }
 
-/// SQLite has no row locks and needs none: its one writing transaction excludes every other.
-const LOCK: Fork = Fork {
-    sqlite: "select user_id, vtime, in_flight, next_due,
-                    (select min(vtime) from queue_users where next_due is not null) as least,
+macro_rules! lock {
+    ($lock:literal) => {
+        concat!(
+            "select user_id, vtime, in_flight, next_due,
+                    (select min(vtime) from queue_users where in_flight < at_once and next_due is not null and ripe)
+                        as least_claimable,
+                    (select min(vtime) from queue_users where next_due is not null and (in_flight >= at_once or not ripe))
+                        as least_held,
                     (select vtime from queue_floor) as floor
-             from queue_users where user_id = $1",
-    postgres: "select user_id, vtime, in_flight, next_due,
-                      (select min(vtime) from queue_users where next_due is not null) as least,
-                      (select vtime from queue_floor) as floor
-               from queue_users q where user_id = $1 for update of q",
-};
+             from queue_users q where user_id = $1",
+            $lock
+        )
+    };
+}
+
+/// SQLite has no row locks and needs none: its one writing transaction excludes every other.
+const LOCK: Fork = Fork { sqlite: lock!(""), postgres: lock!(" for update of q") };
 
 pub(super) async fn lock(tx: &mut Tx, user: UserId) -> Result<Option<Locked>> {
     fetch_optional!(tx, Locked, LOCK, user)
 }
 
 pub(super) async fn set_user(tx: &mut Tx, user: UserId, vtime: i64, next_due: Moment) -> Result<()> {
-    execute!(tx, "update queue_users set vtime = $2, next_due = $3 where user_id = $1", user, vtime, next_due)?;
+    execute!(
+        tx,
+        "update queue_users set vtime = $2, next_due = $3, ripe = true where user_id = $1",
+        user,
+        vtime,
+        next_due
+    )?;
     Ok(())
 }
 
@@ -191,15 +203,57 @@ pub(super) async fn take_lapsed(tx: &mut Tx, wanted: Wanted) -> Result<Vec<Claim
     take(tx, TAKE_LAPSED, wanted).await
 }
 
+/// At most this many people whose wait is over become claimable with one claim; all at once could be everybody.
+const MOST_RIPENED: i64 = 200;
+
 /// SQLite is told which index to read: it would rather sort all who are due.
+macro_rules! ripening {
+    ($by:literal, $lock:literal) => {
+        concat!(
+            "select user_id from queue_users ",
+            $by,
+            "
+             where in_flight < at_once and next_due is not null and not ripe and next_due <= $1
+             order by next_due limit $2",
+            $lock
+        )
+    };
+}
+
+const RIPEN: Fork = Fork {
+    sqlite: concat!(
+        "update queue_users set ripe = true where user_id in (",
+        ripening!("indexed by queue_users_unripe", ""),
+        ")"
+    ),
+    postgres: concat!(
+        "update queue_users set ripe = true where user_id = any (array (",
+        ripening!("", " for update skip locked"),
+        "))"
+    ),
+};
+
+/// Lets those be claimed whose first head was to wait until now.
+pub(super) async fn ripen(tx: &mut Tx, now: Moment) -> Result<()> {
+    execute!(tx, RIPEN, now, MOST_RIPENED)?;
+    Ok(())
+}
+
+/// Who is ripe is not held against the clock again: it may have been set back since.
 macro_rules! heads {
     ($filter:literal, $by:literal, $lock:literal) => {
         concat!(
-            "select (select h.id from jobs h where h.owner = u.user_id and h.head and h.state = 'queued' and h.due_at <= $3
+            "select (select h.id from jobs h where h.owner = u.user_id and h.head and h.state = 'queued'
                      order by h.due_at, h.id limit 1)
-             from (select user_id from queue_users ", $by, "
-                   where in_flight < at_once and next_due is not null", $filter, " and next_due <= $3
-                   order by vtime limit $4", $lock, ") u"
+             from (select user_id from queue_users ",
+            $by,
+            "
+                   where in_flight < at_once and next_due is not null and ripe",
+            $filter,
+            "
+                   order by vtime limit $4",
+            $lock,
+            ") u"
         )
     };
 }
@@ -247,18 +301,32 @@ async fn take(tx: &mut Tx, statement: Fork, wanted: Wanted) -> Result<Vec<Claim>
     Ok(rows.into_iter().map(Claim::from).collect())
 }
 
+/// What a user's row tells of the queued heads: when the first is due, and whether it can be had at once. A job that was
+/// told to wait has a note that says why; every other one was due when it came.
+macro_rules! set_next {
+    () => {
+        "(next_due, ripe) = (select h.due_at, h.note is null from jobs h
+                             where h.owner = queue_users.user_id and h.head and h.state = 'queued'
+                             order by h.due_at, h.id limit 1)"
+    };
+}
+
+macro_rules! count_taken {
+    ($these:literal) => {
+        concat!(
+            "update queue_users set in_flight = in_flight + 1, vtime = vtime + 1000 / weight, ",
+            set_next!(),
+            " where user_id ",
+            $these,
+            " returning vtime - 1000 / weight"
+        )
+    };
+}
+
 /// Lists of ids are an array to one engine and JSON to the other. A claim costs 1000 over the user's weight.
 /// It is a statement after the claim's own, so that it sees what was claimed.
-const COUNT_TAKEN: Fork = Fork {
-    sqlite: "update queue_users set in_flight = in_flight + 1, vtime = vtime + 1000 / weight,
-                    next_due = (select min(h.due_at) from jobs h
-                                where h.owner = queue_users.user_id and h.head and h.state = 'queued')
-             where user_id in (select unhex(value) from json_each($1)) returning vtime - 1000 / weight",
-    postgres: "update queue_users set in_flight = in_flight + 1, vtime = vtime + 1000 / weight,
-                      next_due = (select min(h.due_at) from jobs h
-                                  where h.owner = queue_users.user_id and h.head and h.state = 'queued')
-               where user_id = any ($1) returning vtime - 1000 / weight",
-};
+const COUNT_TAKEN: Fork =
+    Fork { sqlite: count_taken!("in (select unhex(value) from json_each($1))"), postgres: count_taken!("= any ($1)") };
 
 /// Counts each claim for its user; the highest start tag among them.
 pub(super) async fn count_taken(tx: &mut Tx, claims: &[Claim]) -> Result<i64> {
@@ -346,9 +414,7 @@ pub(super) async fn promote(tx: &mut Tx, lane: ChatroomId) -> Result<()> {
 pub(super) async fn release(tx: &mut Tx, user: UserId, ended: i64) -> Result<()> {
     execute!(
         tx,
-        "update queue_users set in_flight = in_flight - $2,
-                next_due = (select min(h.due_at) from jobs h where h.owner = $1 and h.head and h.state = 'queued')
-         where user_id = $1",
+        concat!("update queue_users set in_flight = in_flight - $2, ", set_next!(), " where user_id = $1"),
         user,
         ended
     )?;
@@ -387,10 +453,7 @@ pub(super) async fn void_leases(tx: &mut Tx) -> Result<u64> {
     )?;
     execute!(
         tx,
-        "update queue_users set in_flight = 0,
-                next_due = (select min(h.due_at) from jobs h
-                            where h.owner = queue_users.user_id and h.head and h.state = 'queued')
-         where in_flight > 0 or next_due is not null"
+        concat!("update queue_users set in_flight = 0, ", set_next!(), " where in_flight > 0 or next_due is not null")
     )?;
     Ok(voided)
 }
@@ -410,13 +473,15 @@ pub(super) async fn running(on: &mut impl On) -> Result<i64> {
 }
 
 pub(super) async fn look(on: &mut impl On) -> Result<Look> {
-    fetch_one!(
+    let (ripe, unripe, house, lapse) = fetch_one!(
         on,
-        Look,
-        "select (select min(next_due) from queue_users where in_flight < at_once and next_due is not null) as heads,
-                (select min(due_at) from jobs where state = 'queued' and owner is null) as house,
-                (select min(lease_until) from jobs where state = 'running') as lapse"
-    )
+        (bool, Option<Moment>, Option<Moment>, Option<Moment>),
+        "select exists (select 1 from queue_users where in_flight < at_once and next_due is not null and ripe),
+                (select min(next_due) from queue_users where in_flight < at_once and next_due is not null and not ripe),
+                (select min(due_at) from jobs where state = 'queued' and owner is null),
+                (select min(lease_until) from jobs where state = 'running')"
+    )?;
+    Ok(Look { heads: if ripe { Some(Moment::FIRST) } else { unripe }, house, lapse })
 }
 
 pub(super) async fn delete_finished(tx: &mut Tx, before: Moment, most: i64) -> Result<u64> {

@@ -19,7 +19,6 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
 }
 
 /// The document and its page, made once a process.
-#[derive(Clone)]
 pub(super) struct Document {
     json: Bytes,
     page: Bytes,
@@ -39,15 +38,15 @@ impl Document {
 /// This document
 #[utoipa::path(get, path = "/openapi.json", tag = "Operations",
     responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json")))]
-async fn document(Extension(document): Extension<Document>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], document.json).into_response()
+async fn document(Extension(document): Extension<Arc<Document>>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], document.json.clone()).into_response()
 }
 
 /// A page to read and try the API
 #[utoipa::path(get, path = "/docs", tag = "Operations",
     responses((status = 200, description = "The page", body = String, content_type = "text/html")))]
-async fn page(Extension(document): Extension<Document>) -> Response {
-    ([(header::CONTENT_TYPE, "text/html")], document.page).into_response()
+async fn page(Extension(document): Extension<Arc<Document>>) -> Response {
+    ([(header::CONTENT_TYPE, "text/html")], document.page.clone()).into_response()
 }
 
 /// A part of that page
@@ -57,9 +56,9 @@ async fn page(Extension(document): Extension<Document>) -> Response {
             (String = "text/css"), (String = "text/javascript"), (String = "text/html"), (String = "image/png"))),
     ),
     extensions(("x-problems" = json!(["not_found"]))))]
-async fn asset(Path(file): Path<String>, Extension(document): Extension<Document>) -> Result<Response, ApiError> {
+async fn asset(Path(file): Path<String>, Extension(document): Extension<Arc<Document>>) -> Result<Response, ApiError> {
     if file == "swagger-initializer.js" {
-        return Ok(([(header::CONTENT_TYPE, "text/javascript")], document.initializer).into_response());
+        return Ok(([(header::CONTENT_TYPE, "text/javascript")], document.initializer.clone()).into_response());
     }
     let config = Arc::new(utoipa_swagger_ui::Config::from("/openapi.json"));
     let file = utoipa_swagger_ui::serve(&file, config).map_err(ApiError::internal)?;

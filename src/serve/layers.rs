@@ -30,12 +30,13 @@ const PREFLIGHT_KEPT: Duration = Duration::from_hours(1);
 /// Outermost: gives the request its id and its client's address; counts and logs it when it is answered.
 pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let (began, started) = (app.clock.now(), Instant::now());
-    let id = request_id::of(request.headers(), app.clock.now());
+    let id = request_id::of(request.headers(), began);
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|connection| connection.0);
     let peer = peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
     let client = ClientAddress::of(peer, request.uri(), request.headers(), &app.settings.server.trusted_proxies);
     request.extensions_mut().insert(client);
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let method = name_of(request.method());
     let changes_nothing = request.method().is_safe();
 
@@ -50,15 +51,15 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     }
     let status = response.status().as_u16();
     let took = started.elapsed();
-    super::metrics::count(&route, method, status, took);
-    if !HEALTH_PATHS.contains(&route.as_str()) {
+    super::metrics::count(route, method, status, took);
+    if !HEALTH_PATHS.contains(&route) {
         app.traces.record(began, started, || Record {
             name: format!("{method} {route}"),
             kind: SpanKind::Server,
             status: if status >= 500 { Status::error("") } else { Status::Unset },
             facts: [
                 ("http.request.method", method.into()),
-                ("http.route", route.clone().into()),
+                ("http.route", route.to_owned().into()),
                 ("http.response.status_code", i64::from(status).into()),
                 ("request_id", id.clone().into()),
             ],

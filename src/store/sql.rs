@@ -105,7 +105,8 @@ macro_rules! transaction {
             };
             let outcome = {
                 let $tx = &mut begun;
-                async { $work }.await
+                // Apart: whoever may come here would carry room for all of it.
+                Box::pin(async { $work }).await
             };
             let outcome = match outcome {
                 Ok(made) => begun.commit().await.map(|()| made).map_err(Into::into),

@@ -331,6 +331,56 @@ async fn a_waiting_retry_keeps_its_lane_closed() {
 }
 
 #[tokio::test]
+async fn whoever_waits_is_looked_for_when_due_and_hides_nobody_else() {
+    let queue = Queue::open().await;
+    let (patient, other, me) = (queue.user(5, false).await, queue.user(5, false).await, node());
+    queue.add_many(patient, 1, START).await;
+    let claim = queue.claim(me, 1, START).await.remove(0);
+    let due = START.plus(Duration::from_secs(8));
+    transaction!(queue.store, |tx| {
+        let row = jobs::lock(tx, patient).await?.expect("a row");
+        jobs::retry(tx, &row, me, &claim, due, "wait: a while").await
+    })
+    .expect("mine");
+    let heads = async || jobs::look(&queue.store).await.expect("a look").heads;
+    assert_eq!(heads().await, Some(due));
+    queue.add_many(other, 2, START).await;
+    assert!(heads().await.is_some_and(|at| at <= START), "somebody need not wait");
+    // Nor does a clock that was set back meanwhile hide who could be had before.
+    for _ in 0..2 {
+        let claims = queue.claim(me, 5, START.minus(Duration::from_hours(1))).await;
+        assert_eq!(claims.iter().map(owner).collect::<Vec<_>>(), [other]);
+    }
+    assert_eq!(heads().await, Some(due));
+    assert_eq!(jobs::void_leases(&queue.store).await.expect("as at a start"), 2);
+    assert_eq!(drain_at(&queue, me, due).await, 3);
+    queue.must_be_empty().await;
+}
+
+#[tokio::test]
+async fn of_many_waits_that_end_at_once_none_is_left_behind() {
+    let queue = Queue::open().await;
+    let (many, due) = (230, START.plus(Duration::from_secs(8)));
+    transaction!(queue.store, |tx| {
+        for _ in 0..many {
+            let (user, id, lane) = (UserId::new(START), JobId::new(START), ChatroomId::new(START));
+            jobs::open_account(tx, user, 2).await?;
+            let row = jobs::lock(tx, user).await?.expect("a row");
+            jobs::enqueue(tx, &row, Waiting { id, lane, seq: 1, attempt: 0 }, START).await?;
+        }
+        execute!(tx, "update jobs set due_at = $1, note = 'wait: a while'", due)?;
+        // As at a start: what the rows say is taken from the jobs.
+        execute!(tx, "update queue_users set in_flight = 1").map(|_| ())
+    })
+    .expect("a crowd that waits");
+    jobs::void_leases(&queue.store).await.expect("as at a start");
+    let me = node();
+    assert!(queue.claim(me, 50, START).await.is_empty());
+    assert_eq!(drain_at(&queue, me, due).await, many);
+    queue.must_be_empty().await;
+}
+
+#[tokio::test]
 async fn void_leases_count_as_crashes_and_free_their_users() {
     let queue = Queue::open().await;
     let (user, me) = (queue.user(2, false).await, node());

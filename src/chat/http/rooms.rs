@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde::{Deserialize, Deserializer};
 
@@ -106,9 +106,10 @@ pub(super) async fn list(
         serde_json::to_vec(&list).expect("a list of rooms is plain data")
     };
     let (bytes, hit) = chat::list_rooms(&app, wanted, render).await?;
-    let cache = [("x-cache", if hit { "hit" } else { "miss" })];
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    Ok((kept, cache, json, bytes::Bytes::from_owner(bytes)).into_response())
+    let value = HeaderValue::from_static;
+    let cache = [(HeaderName::from_static("x-cache"), value(if hit { "hit" } else { "miss" }))];
+    let json = [(header::CONTENT_TYPE, value("application/json"))];
+    Ok((kept, cache, json, bytes).into_response())
 }
 
 /// A cursor is only text to us: what no moment of ours can be was not made here.
