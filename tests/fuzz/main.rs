@@ -133,7 +133,7 @@ async fn judged(app: &TestApp, operation: &Operation, request: &Request, before:
     answer
 }
 
-type Stored = (i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64);
+type Stored = (i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64);
 
 /// How much there is of what a refused request must not touch.
 async fn stored(app: &TestApp) -> Stored {
@@ -145,7 +145,7 @@ async fn stored(app: &TestApp) -> Stored {
         (select cast(coalesce(sum(rev), 0) as bigint) from chatrooms),
         (select cast(coalesce(sum(length(mobile) + length(coalesce(username, '')) + length(coalesce(password_hash, ''))), 0)
                      as bigint) from users),
-        (select count(*) from billing_accounts), (select count(*) from checkouts), (select count(*) from subscriptions),
-        (select count(*) from stripe_events)";
+        (select count(*) from billing_accounts) + (select count(*) from checkouts)
+            + (select count(*) from subscriptions) + (select count(*) from stripe_events)";
     fetch_one!(&mut reader, Stored, sql).expect("the rows are counted")
 }
