@@ -16,25 +16,32 @@ pub(crate) struct Request(Vec<u8>);
 
 impl Request {
     pub(crate) fn get(path: &str, token: Option<&str>) -> Self {
-        Self::new("GET", path, token, None)
+        Self::new("GET", path, &bearer(token), "")
     }
 
     pub(crate) fn post(path: &str, token: Option<&str>, body: &serde_json::Value) -> Self {
-        Self::new("POST", path, token, Some(body.to_string()))
+        Self::new("POST", path, &bearer(token), &body.to_string())
     }
 
-    fn new(method: &str, path: &str, token: Option<&str>, body: Option<String>) -> Self {
-        let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let body = body.unwrap_or_default();
+    /// A webhook of Stripe's.
+    pub(crate) fn signed(path: &str, signature: &str, body: &str) -> Self {
+        Self::new("POST", path, &format!("stripe-signature: {signature}\r\n"), body)
+    }
+
+    fn new(method: &str, path: &str, proof: &str, body: &str) -> Self {
         let length = body.len();
         Self(
             format!(
-                "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{token}content-type: application/json\r\n\
+                "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{proof}content-type: application/json\r\n\
                  content-length: {length}\r\n\r\n{body}"
             )
             .into_bytes(),
         )
     }
+}
+
+fn bearer(token: Option<&str>) -> String {
+    token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default()
 }
 
 /// What came back.

@@ -25,9 +25,14 @@ pub(crate) fn compared(rounds: &[(f64, f64)]) -> Compared {
 }
 
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    percentile(values, 50)
+}
+
+/// The value that so many of a hundred are not above.
+pub(crate) fn percentile(values: impl Iterator<Item = f64>, hundredths: usize) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    values.get((values.len() * hundredths / 100).min(values.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
 }
 
 /// Connections that each send the same request again and again.

@@ -16,6 +16,7 @@ mod report;
 mod rooms;
 mod start;
 mod statements;
+mod webhooks;
 
 use anyhow::Context;
 
@@ -75,6 +76,9 @@ async fn measure_all(scale: Scale, only: &[&String]) -> anyhow::Result<Report> {
         }
         if wanted("claim") {
             claim::measure(&engine, scale, &mut report).await.with_context(|| format!("claim, {name}"))?;
+        }
+        if wanted("webhooks") {
+            webhooks::measure(&engine, scale, &mut report).await.with_context(|| format!("webhooks, {name}"))?;
         }
     }
     Ok(report)

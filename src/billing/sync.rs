@@ -141,6 +141,10 @@ async fn read_events(app: &App, stripe: &Client, since: Moment, report: &mut Rep
             report.missed += 1;
         }
     }
+    if report.missed > 0 {
+        // A command works on nothing: the server beside it does.
+        app.live.ring_for_jobs_everywhere();
+    }
     Ok(())
 }
 

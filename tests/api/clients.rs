@@ -3,10 +3,12 @@
 //! Each is run as it is, with a slash at the end of every path and without one, in development and in production.
 
 use gemini_backend::config::{AppEnv, MobileNumbers};
+use gemini_backend::sandbox::stripe::Action;
 use serde_json::{Value, json};
 
 use crate::auth::delivery::Sender;
-use crate::harness::{Answer, TestApp};
+use crate::harness::shop::event;
+use crate::harness::{Answer, TestApp, WEBHOOK_SECRET};
 
 /// How a client writes its paths.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +86,15 @@ async fn places() -> [Place; 2] {
     });
     let production = Place { app: production.await, phone: Some(phone) };
     [Place { app: TestApp::start().await, phone: None }, production]
+}
+
+/// The same two, with something to sell.
+async fn shops() -> [Place; 2] {
+    let production = TestApp::selling_with(|settings| {
+        settings.server.env = AppEnv::Production;
+        settings.stripe.success_url = Some("https://app.example.com/paid".to_owned());
+    });
+    [TestApp::selling().await, production.await].map(|app| Place { app, phone: None })
 }
 
 fn id(of: &Value) -> &str {
@@ -190,6 +201,55 @@ async fn client_e_sends_its_three_fields_everywhere_and_opens_rooms_without_a_bo
             sent.expect(202);
             app.settle().await;
             assert_eq!(client.get(&path).await["messages"].as_array().map(Vec::len), Some(2));
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_five_buy_pro_at_either_path_without_a_body_or_a_content_type() {
+    for slash in [Slash::With, Slash::Without] {
+        for place in shops().await {
+            for path in ["/subscribe/pro", "/subscription/pro/"] {
+                let app = &place.app;
+                let mut client = Client::new(&place, slash);
+                client.carry(&json!(app.sign_up().await.token));
+                let before = client.get("/subscription/status/").await;
+                assert_eq!((&before["plan"], &before["status"]), (&json!("basic"), &json!("none")));
+                let open = client.call("POST", path, None).await.expect(200).json();
+                let url = open["checkout_url"].as_str().expect("an address");
+                let session = open["session_id"].as_str().expect("a session");
+                assert!(url.ends_with(session), "{url}");
+                // The same page, whatever a client sends along.
+                assert_eq!(client.post(path, json!({})).await, open);
+                assert_eq!(client.post(path, json!({"plan": "pro", "price_id": "price_of_theirs"})).await, open);
+                let nothing = app.post(path).bearer(&client.token).body("application/json", "").send().await;
+                assert_eq!(nothing.expect(200).json(), open);
+                assert!(app.shop().checkout(session, Action::Pay).is_some(), "the browser goes back");
+                app.hear().await;
+                let after = client.get("/subscription/status/").await;
+                assert_eq!((&after["plan"], &after["status"]), (&json!("pro"), &json!("active")), "{after}");
+                assert_eq!(client.get("/user/me").await["plan"], "pro");
+                assert_eq!(client.call("POST", path, None).await.expect(409).code(), "already_subscribed");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn stripe_reaches_the_webhook_as_it_was_set_up_for_the_older_systems() {
+    for path in ["/webhook/stripe", "/webhook/stripe/"] {
+        for Place { app, .. } in shops().await {
+            let body = event("evt_1", "invoice.paid", json!({"id": "in_1", "customer": "cus_of_nobody"})).to_string();
+            let signature = app.shop().sign(body.as_bytes(), WEBHOOK_SECRET, app.clock.now().seconds());
+            // Stripe's own words for the content type, and none.
+            for content_type in ["application/json; charset=utf-8", ""] {
+                let call = app.post(path).header("stripe-signature", &signature).body(content_type, body.clone());
+                assert_eq!(call.send().await.expect(200).json(), json!({"received": true}), "{path}");
+            }
+            let unsigned = app.post(path).send().await.expect(400);
+            assert_eq!(unsigned.code(), "signature_invalid");
+            assert_eq!(app.count("select count(*) from stripe_events").await, 1);
+            app.settle().await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line, seen from outside: the real binary as people and platforms run it.
 
 mod beside;
+mod billing;
 mod client;
 mod copies;
 mod database;

@@ -1,6 +1,6 @@
 //! The real binary in a folder of its own, with an environment of its own.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -21,6 +21,15 @@ pub(crate) fn command(folder: &Path, arguments: &[&str], settings: &[(&str, &str
 
 pub(crate) fn run(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     command(folder, arguments, settings).stdin(Stdio::null()).output().expect("the binary runs")
+}
+
+/// Runs a command and types into it.
+pub(crate) fn fed(folder: &Path, arguments: &[&str], settings: &[(&str, &str)], typed: &str) -> Output {
+    let mut command = command(folder, arguments, settings);
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().expect("the binary runs");
+    child.stdin.take().expect("its input").write_all(typed.as_bytes()).expect("written");
+    child.wait_with_output().expect("it ends")
 }
 
 /// Runs a command that has to succeed; what it printed.

@@ -1,14 +1,12 @@
 //! What an operator does beside a running server holds on the next request.
 
-use std::io::Write;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::beside::Beside;
 use crate::client::Client;
-use crate::process::{command, error, run};
+use crate::process::{error, fed, run};
 
 const ADA: &str = "+919876543210";
 
@@ -64,15 +62,11 @@ async fn suspension_and_sign_out_hold_on_the_next_request() {
 async fn an_added_user_signs_in_by_the_password_given() {
     let beside = Beside::start().await;
     let add = ["--json", "users", "add", ADA, "--password-stdin", "--plan", "pro"];
-    let mut adding = command(beside.path(), &add, &beside.settings());
-    let mut adding = adding.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the binary runs");
-    adding.stdin.take().expect("its input").write_all(b"correct horse battery\n").expect("written");
-    let added = adding.wait_with_output().expect("it ends");
+    let added = fed(beside.path(), &add, &beside.settings(), "correct horse battery\n");
     assert!(added.status.success());
     let added: Value = serde_json::from_slice(&added.stdout).expect("JSON");
     assert_eq!((&added["mobile"], &added["plan"], &added["password_set"]), (&json!(ADA), &json!("pro"), &json!(true)));
-    let mut short = command(beside.path(), &["users", "add", "+14155550123", "--password-stdin"], &beside.settings());
-    let short = short.stdin(Stdio::null()).output().expect("the binary runs");
+    let short = run(beside.path(), &["users", "add", "+14155550123", "--password-stdin"], &beside.settings());
     assert!(error(&short).contains("a password must have 8 to 128 characters"), "{}", error(&short));
     let ada = Client::new(beside.server.base());
     let (status, pair) =

@@ -4,11 +4,15 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Call, TestApp};
+use crate::harness::{Call, TestApp, WEBHOOK_SECRET};
 use crate::mutation;
 use crate::random::Random;
 use crate::stage::{Stage, new_address};
 use crate::valid;
+
+/// The one operation that whoever signs may call.
+const WEBHOOK: &str = "/webhook/stripe";
+const SIGNATURE: &str = "Stripe-Signature";
 
 /// An operation of the document.
 pub(crate) struct Operation {
@@ -54,6 +58,8 @@ pub(crate) struct Request {
     pub(crate) is_signed_in: bool,
     /// It may reach another operation, or none.
     pub(crate) is_elsewhere: bool,
+    /// Whatever its body is, Stripe has signed it.
+    is_signed_by_stripe: bool,
 }
 
 impl Request {
@@ -100,20 +106,26 @@ impl Request {
             body: None,
             is_signed_in: false,
             is_elsewhere: false,
+            is_signed_by_stripe: operation.path == WEBHOOK && !random.one_in(8),
         };
         for parameter in operation.declared["parameters"].as_array().into_iter().flatten() {
-            request.add(parameter, random);
+            request.add(parameter, stage, random);
         }
-        request.add_body(&operation.declared["requestBody"], stage, random);
+        if operation.path == WEBHOOK {
+            request.set_body(&stage.event(random));
+        } else {
+            request.add_body(&operation.declared["requestBody"], stage, random);
+        }
         request
     }
 
-    fn add(&mut self, parameter: &Value, random: &mut Random) {
+    fn add(&mut self, parameter: &Value, stage: &Stage, random: &mut Random) {
         let name = parameter["name"].as_str().expect("a name").to_owned();
         if parameter["in"] == "path" || parameter["required"] != json!(true) && random.one_in(2) {
             return;
         }
-        let value = match valid::value(&name, &parameter["schema"], random) {
+        let known = stage.known.get(&name).filter(|_| !random.one_in(3)).cloned();
+        let value = match known.unwrap_or_else(|| valid::value(&name, &parameter["schema"], random)) {
             Value::String(text) => text,
             Value::Null => return,
             other => other.to_string(),
@@ -137,9 +149,13 @@ impl Request {
             told.for_each(|(value, known)| known.clone_into(value));
         }
         if !body.is_null() {
-            self.body = Some(body.to_string().into_bytes());
-            self.headers.push(("content-type".to_owned(), "application/json".to_owned()));
+            self.set_body(&body);
         }
+    }
+
+    fn set_body(&mut self, body: &Value) {
+        self.body = Some(body.to_string().into_bytes());
+        self.headers.push(("content-type".to_owned(), "application/json".to_owned()));
     }
 
     pub(crate) fn call(&self, app: &TestApp) -> Call {
@@ -147,7 +163,12 @@ impl Request {
         let mark = if query.is_empty() { "" } else { "?" };
         let path = format!("/{}{mark}{}", self.path.join("/"), query.join("&"));
         let call = app.call(&self.method, &path);
-        let call = self.headers.iter().fold(call, |call, (name, value)| call.header(name, value));
+        let headers = self.headers.iter().filter(|(name, _)| !self.is_signed_by_stripe || name != SIGNATURE);
+        let mut call = headers.fold(call, |call, (name, value)| call.header(name, value));
+        if self.is_signed_by_stripe {
+            let body = self.body.as_deref().unwrap_or_default();
+            call = call.header(SIGNATURE, &app.shop().sign(body, WEBHOOK_SECRET, app.clock.now().seconds()));
+        }
         match &self.body {
             Some(body) => call.body("", body.clone()),
             None => call,

@@ -1,11 +1,13 @@
-//! Where a request takes place: someone signed in, a room with a message in it, and codes that are right.
+//! Where a request takes place: someone signed in, a room with a message in it, a subscription, and codes that are right.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::harness::shop::event;
 use crate::harness::{Person, TestApp};
+use crate::random::Random;
 use crate::request::Operation;
 
 const PASSWORD: &str = "secret 1234";
@@ -31,8 +33,11 @@ impl Stage {
             known: BTreeMap::new(),
             uses: 0,
         };
-        if operation.path.starts_with("/auth") {
+        let path = operation.path.as_str();
+        if path.starts_with("/auth") {
             stage.learn(app, operation).await;
+        } else if ["/sub", "/billing", "/webhook"].iter().any(|start| path.starts_with(start)) {
+            stage.sell(&person, !path.ends_with("/pro")).await;
         } else {
             stage.furnish(&person).await;
         }
@@ -42,6 +47,30 @@ impl Stage {
     async fn furnish(&mut self, person: &Person<'_>) {
         self.room = person.new_room().await;
         self.message = person.asks(&self.room, "hello").await;
+    }
+
+    /// A page to pay on and, where it `is_paid`, the subscription that came of it.
+    async fn sell(&mut self, person: &Person<'_>, is_paid: bool) {
+        self.know("success_url", &json!("http://localhost:3000/paid?session_id={CHECKOUT_SESSION_ID}"));
+        for name in ["cancel_url", "return_url"] {
+            self.know(name, &json!("http://localhost:3000/plans"));
+        }
+        if is_paid {
+            let session = person.pays().await;
+            person.get(&format!("/billing/return?session_id={session}")).await.expect(200);
+            self.know("session_id", &json!(session));
+            self.know("customer", &json!(person.customer().await));
+        }
+    }
+
+    /// What Stripe might tell of the customer here, or of somebody else's.
+    pub(crate) fn event(&self, random: &mut Random) -> Value {
+        let kind =
+            random.pick(&["customer.subscription.updated", "checkout.session.completed", "charge.refunded", "x"]);
+        let stranger = json!(format!("cus_{}", random.digits(8)));
+        let customer = if random.one_in(2) { &stranger } else { &self.known["customer"] };
+        let object = json!({"id": random.text(20), "customer": customer, "charge": random.text(20)});
+        event(&format!("evt_{}", random.digits(12)), kind, object)
     }
 
     /// Signs someone up with a password and asks for the code that the operation wants.

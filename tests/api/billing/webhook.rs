@@ -76,6 +76,25 @@ async fn a_body_is_taken_up_to_a_mebibyte_and_has_to_be_an_event() {
 }
 
 #[tokio::test]
+async fn words_that_no_database_takes_are_refused_or_passed_over() {
+    let app = TestApp::selling().await;
+    // Too long for an index, even compressed.
+    let long: String = (0..300).map(|_| uuid::Uuid::now_v7().to_string()).collect();
+    for word in ["\0", "a\0b", &long] {
+        for (id, kind) in [(word, "invoice.paid"), ("evt_1", word)] {
+            let refused = app.webhook(&event(id, kind, json!({"id": "in_1", "customer": "cus_1"}))).await.expect(422);
+            assert_eq!(refused.code(), "invalid");
+        }
+        let about = json!({"id": word, "customer": word, "charge": word});
+        let mut odd = event(&format!("evt_{}", word.len()), "customer.subscription.updated", about);
+        odd["api_version"] = json!(word);
+        app.webhook(&odd).await.expect(200);
+    }
+    app.settle().await;
+    assert_eq!(app.count("select count(*) from stripe_events where outcome = 'unknown_customer'").await, 3);
+}
+
+#[tokio::test]
 async fn the_same_event_again_changes_nothing() {
     let app = TestApp::selling().await;
     let ada = app.sign_up().await;

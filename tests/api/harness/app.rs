@@ -73,10 +73,16 @@ impl TestApp {
     }
 
     pub(crate) async fn selling_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let app = Self::selling_idle(change).await;
+        app.work();
+        app
+    }
+
+    /// The same, whose worker does nothing until [`TestApp::work`].
+    pub(crate) async fn selling_idle(change: impl FnOnce(&mut Settings)) -> Self {
         let mut app = Self::begin(None, Clock::held(START), true, change).await;
         // A checkout is watched for as long as it may be open.
         app.may_leave_jobs();
-        app.work();
         app
     }
 
