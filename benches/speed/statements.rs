@@ -33,7 +33,7 @@ type Place = (Option<MessageId>, i64, Option<String>, Option<String>);
 /// One accepted message of `user`.
 pub(crate) async fn accept(store: &Store, user: UserId, room: ChatroomId, now: Moment) -> Result<(), Error> {
     transaction!(store, |tx| {
-        let (_, vtime, _, _, claimable, held, floor) = fetch_one!(tx, Queue, LOCK, user)?;
+        let (_, vtime, _, _, claimable, waiting, floor) = fetch_one!(tx, Queue, LOCK, user)?;
         let (head, seq, _, _) = fetch_one!(
             tx,
             Place,
@@ -54,7 +54,7 @@ pub(crate) async fn accept(store: &Store, user: UserId, room: ChatroomId, now: M
             now
         )?;
         if enqueue(tx, user, room, reply, seq + 1, now).await? {
-            let least = claimable.into_iter().chain(held).min().unwrap_or(0);
+            let least = claimable.into_iter().chain(waiting).min().unwrap_or(0);
             let vtime = vtime.max(least).max(floor);
             execute!(
                 tx,
