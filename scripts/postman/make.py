@@ -2,7 +2,7 @@
 """Writes docs/postman_collection.json and docs/postman_environment.json from the server's own OpenAPI document.
 
     scripts/postman/make.py            writes both
-    scripts/postman/make.py --check    fails when a file is not what would be written, or an operation would be missing
+    scripts/postman/make.py --check    fails when a file is not what would be written
 """
 
 import json

@@ -144,21 +144,21 @@ impl Event {
         let object = &event["data"]["object"];
         let customer = if object["object"] == "customer" { &object["id"] } else { &object["customer"] };
         Some(Self {
-            id: text(&event["id"]).filter(is_short)?,
-            kind: text(&event["type"]).filter(is_short)?,
+            id: short(text(&event["id"]))?,
+            kind: short(text(&event["type"]))?,
             created: moment(&event["created"])?,
             livemode: event["livemode"] == true,
-            api_version: text(&event["api_version"]).filter(is_short),
-            object: text(&object["id"]).filter(is_short),
-            customer: id(customer).filter(is_short),
-            charge: id(&object["charge"]).filter(is_short),
+            api_version: short(text(&event["api_version"])),
+            object: short(text(&object["id"])),
+            customer: short(id(customer)),
+            charge: short(id(&object["charge"])),
         })
     }
 }
 
-/// Whether a word may be one of Stripe's, whose ids have 255 characters at most: PostgreSQL keeps no NUL, and no long key.
-fn is_short(word: &String) -> bool {
-    word.len() <= 255 && !word.contains('\0')
+/// Only what may be a word of Stripe's, whose ids have 255 characters at most: PostgreSQL keeps no NUL, and no long key.
+fn short(word: Option<String>) -> Option<String> {
+    word.filter(|word| word.len() <= 255 && !word.contains('\0'))
 }
 
 impl Charge {

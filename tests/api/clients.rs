@@ -208,7 +208,7 @@ async fn client_e_sends_its_three_fields_everywhere_and_opens_rooms_without_a_bo
 #[tokio::test]
 async fn all_five_buy_pro_at_either_path_without_a_body_or_a_content_type() {
     for slash in [Slash::With, Slash::Without] {
-        for place in shops().await {
+        for place in Box::pin(shops()).await {
             for path in ["/subscribe/pro", "/subscription/pro/"] {
                 let app = &place.app;
                 let mut client = Client::new(&place, slash);
@@ -238,7 +238,7 @@ async fn all_five_buy_pro_at_either_path_without_a_body_or_a_content_type() {
 #[tokio::test]
 async fn stripe_reaches_the_webhook_as_it_was_set_up_for_the_older_systems() {
     for path in ["/webhook/stripe", "/webhook/stripe/"] {
-        for Place { app, .. } in shops().await {
+        for Place { app, .. } in Box::pin(shops()).await {
             let body = event("evt_1", "invoice.paid", json!({"id": "in_1", "customer": "cus_of_nobody"})).to_string();
             let signature = app.shop().sign(body.as_bytes(), WEBHOOK_SECRET, app.clock.now().seconds());
             // Stripe's own words for the content type, and none.
