@@ -191,13 +191,12 @@ fn again(checkout: Checkout) -> Result<Open, SubscribeError> {
 /// Asks Stripe for the attempt's session. None when this attempt can come to nothing and another one may.
 async fn make(app: &App, stripe: &Client, attempt: Checkout) -> Result<Option<Checkout>, SubscribeError> {
     // Written down before the call, so that its repetition is the same call.
-    let customer = match &attempt.customer {
-        Some(customer) => customer.clone(),
-        None => {
-            let customer = customer(app, stripe, attempt.user_id).await?;
-            crate::transaction!(app.store, |tx| { sql::set_customer(tx, attempt.id, &customer).await })?
-                .ok_or(SubscribeError::NoSuchUser)?
-        }
+    let customer = if let Some(customer) = &attempt.customer {
+        customer.clone()
+    } else {
+        let customer = customer(app, stripe, attempt.user_id).await?;
+        let decided = crate::transaction!(app.store, |tx| { sql::set_customer(tx, attempt.id, &customer).await })?;
+        decided.ok_or(SubscribeError::NoSuchUser)?
     };
     let new = NewCheckout {
         customer: &customer,

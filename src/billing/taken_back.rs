@@ -28,7 +28,7 @@ pub(super) async fn look_at_charge(
     look(app, stripe, customer, cause).await?;
     let doomed = if ends(app, &charge) { paid_by(app, stripe, user, &charge).await? } else { None };
     let now = app.clock.now();
-    let change = app.people.change_beside(user);
+    let held = app.people.change_beside(user);
     let written = crate::transaction!(app.store, |tx| {
         if jobs::lock(tx, user).await?.is_none() {
             return Ok(Looked::Nobody);
@@ -46,7 +46,7 @@ pub(super) async fn look_at_charge(
         judge(app, tx, user, &happened, cause, now).await?;
         Ok::<_, store::Error>(Looked::Written(happened.len()))
     })?;
-    change.all();
+    held.all();
     app.live.ring_for_jobs();
     Ok(written)
 }

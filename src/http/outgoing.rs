@@ -8,7 +8,6 @@ use reqwest::{ClientBuilder, Url, redirect};
 pub const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// A builder for a client of the server at `base`: no redirects, no referer, no proxy on the way to this machine itself.
-#[must_use]
 pub fn client(base: &Url) -> ClientBuilder {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("gemini-backend/", env!("CARGO_PKG_VERSION")))

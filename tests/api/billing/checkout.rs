@@ -164,7 +164,7 @@ async fn an_attempt_whose_outcome_is_not_known_is_taken_up_by_the_next_request()
     app.shop().script(Rule::on("POST", "/v1/checkout/sessions").hold());
     let request = {
         let call = ada.call("POST", "/subscribe/pro").json(&json!({}));
-        tokio::spawn(async move { call.send().await })
+        app.app.tasks.spawn(async move { call.send().await })
     };
     let held = |entries: &[Entry]| entries.iter().any(|entry| entry.end == Ended::Held);
     app.shop().wait_until(held).await;
@@ -263,7 +263,7 @@ async fn a_second_subscription_is_ended_refunded_and_said() {
     let customer = ada.customer().await;
     app.stripe("POST", &format!("customers/{customer}"), &[]).await;
     let first = ada.buys().await;
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     // Another page that was open beside ours.
     let form = [
         ("mode", "subscription"),

@@ -41,7 +41,7 @@ async fn a_customer_that_is_made_while_its_person_goes_is_closed_again() {
     app.shop().script(Rule::on("POST", "/v1/customers").hold());
     let request = {
         let call = ada.call("POST", "/subscribe/pro");
-        tokio::spawn(async move { call.send().await })
+        app.app.tasks.spawn(async move { call.send().await })
     };
     let held = |entries: &[Entry]| entries.iter().any(|entry| entry.end == Ended::Held);
     app.shop().wait_until(held).await;

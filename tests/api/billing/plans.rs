@@ -70,7 +70,7 @@ async fn an_overdue_subscription_is_pro_for_seven_days_and_not_a_moment_longer()
     app.live(6 * DAY).await;
     assert_eq!(ada.at(&app).stands().await.0, "pro");
     let end = gemini_backend::clock::Moment::from_millis(1_798_452_000_000); // 2026-12-28T10:00:00Z
-    app.live(end.since(app.clock.now()) - Duration::from_millis(1)).await;
+    app.live(end.minus(Duration::from_millis(1)).since(app.clock.now())).await;
     assert_eq!(ada.at(&app).stands().await.0, "pro");
     app.live(Duration::from_millis(1)).await;
     let ada = ada.at(&app);

@@ -67,8 +67,8 @@ async fn a_refund_that_was_known_before_its_subscription_is_heeded_when_it_is_to
     app.stop().await;
     let stricter = app.reset(|settings| settings.stripe.on_refund = Consequence::Cancel).await;
     stricter.work();
-    let events = app.shop().events().into_iter();
-    let refund = events.filter(|event| event["type"] == "charge.refunded").last().expect("an event");
+    let mut events = app.shop().events().into_iter();
+    let refund = events.rfind(|event| event["type"] == "charge.refunded").expect("an event");
     let id = refund["id"].as_str().expect("an id");
     assert!(gemini_backend::billing::replay(&stricter.app, id).await.expect("the database is there"));
     stricter.app.live.ring_for_jobs();

@@ -106,7 +106,7 @@ impl TestApp {
         let options = Options { require_key: false, ..Options::default() };
         let gemini = start_gemini(([127, 0, 0, 1], 0).into(), options, stop.clone()).await.expect("a free port");
         let mut settings = Settings::development();
-        let shop = if sells { Some(open_shop(&mut settings, &listener, &clock, &stop).await) } else { None };
+        let seller = if sells { Some(open_shop(&mut settings, &listener, &clock, &stop).await) } else { None };
         let ground = Ground { database: Database::create().await, _sandboxes: stop.drop_guard() };
         ground.database.url().clone_into(&mut settings.database.url);
         settings.database.max_connections = 8;
@@ -115,7 +115,7 @@ impl TestApp {
         settings.server.requests_per_minute = 1_000_000;
         change(&mut settings);
         let mut app = Self::open(settings, clock, gemini, Arc::new(ground), timeouts, listener).await;
-        app.shop = shop;
+        app.shop = seller;
         app
     }
 
@@ -291,12 +291,12 @@ async fn open_shop(
     let options = stripe::Options::default()
         .with_clock(stripe::Clock::following(move || clock.now().seconds()))
         .with_webhook(&format!("http://{address}/webhook/stripe"), WEBHOOK_SECRET);
-    let shop = stripe::start(([127, 0, 0, 1], 0).into(), options, stop.clone()).await.expect("a free port");
+    let seller = stripe::start(([127, 0, 0, 1], 0).into(), options, stop.clone()).await.expect("a free port");
     settings.stripe.secret_key = Some("sk_test_of_the_tests".into());
     settings.stripe.webhook_secrets = vec![WEBHOOK_SECRET.into()];
     settings.stripe.pro_price = Some(stripe::PRICE.to_owned());
-    settings.stripe.base_url = Some(shop.base_url());
-    shop
+    settings.stripe.base_url = Some(seller.base_url());
+    seller
 }
 
 impl Drop for TestApp {
