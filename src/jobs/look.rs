@@ -12,9 +12,9 @@ pub struct Depth {
     pub running: i64,
 }
 
-pub async fn depth(store: &Store) -> Result<Depth> {
+pub async fn depth(store: &Store, now: Moment) -> Result<Depth> {
     let mut reader = store.read().await?;
-    let (queued, oldest) = sql::depth(&mut reader).await?;
+    let (queued, oldest) = sql::depth(&mut reader, now).await?;
     Ok(Depth { queued, oldest, running: sql::running(&mut reader).await? })
 }
 

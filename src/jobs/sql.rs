@@ -458,12 +458,15 @@ pub(super) async fn void_leases(tx: &mut Tx) -> Result<u64> {
     Ok(voided)
 }
 
-pub(super) async fn depth(on: &mut impl On) -> Result<(i64, Option<Moment>)> {
+/// What the house has to do later does not wait yet.
+pub(super) async fn depth(on: &mut impl On, now: Moment) -> Result<(i64, Option<Moment>)> {
     fetch_one!(
         on,
         (i64, Option<Moment>),
-        "select (select count(*) from jobs where finished_at is null) - (select count(*) from jobs where state = 'running'),
-                (select created_at from jobs where finished_at is null and state = 'queued' order by created_at limit 1)"
+        "select (select count(*) from jobs where finished_at is null) - (select count(*) from jobs where state = 'running')
+                - (select count(*) from jobs where state = 'queued' and owner is null and due_at > $1),
+                (select created_at from jobs where finished_at is null and state = 'queued' order by created_at limit 1)",
+        now
     )
 }
 

@@ -123,7 +123,7 @@ async fn figures(
 
 /// A database that is down must not take the other figures with it.
 async fn look_up_jobs(app: &App) {
-    match jobs::depth(&app.store).await {
+    match jobs::depth(&app.store, app.clock.now()).await {
         Ok(depth) => {
             let waited = depth.oldest.map_or(Duration::ZERO, |oldest| app.clock.now().since(oldest));
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; no queue has 2^52 jobs")]

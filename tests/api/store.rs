@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use gemini_backend::config::{Environment, OtpDelivery, Settings};
 use gemini_backend::sandbox::gemini::Rule;
 use gemini_backend::store::{Engine, On};
-use gemini_backend::{account, execute, fetch_all, fetch_one, retention, store, transaction};
+use gemini_backend::{account, billing, execute, fetch_all, fetch_one, retention, store, transaction};
 use sqlx::{AssertSqlSafe, Executor};
 use tokio::sync::Barrier;
 
@@ -136,7 +137,7 @@ const WATCH: [&str; 2] = [
 
 #[tokio::test]
 async fn only_the_renewal_of_a_lease_does_not_wait_for_the_disk() {
-    let app = TestApp::start().await;
+    let app = TestApp::selling().await;
     if app.app.store.is_embedded() {
         // All commits go through one connection: whoever relaxed it would have done it for everybody.
         live_a_life(&app).await;
@@ -207,7 +208,29 @@ async fn live_a_life(app: &TestApp) {
     until("the floor is raised", async || (app.count("select vtime from queue_floor").await > 0).then_some(())).await;
     bob.set_plan(gemini_backend::auth::Plan::Pro).await;
     bob.call("DELETE", &format!("/chatroom/{room}")).send().await.expect(204);
+    spend_money(app).await;
     app.clock.advance(Duration::from_hours(24 * 400));
     retention::sweep(&app.app).await.expect("a sweep");
     account::erase(&app.app, bob.user).await.expect("bob is gone");
+}
+
+/// Pro bought and refunded, the comparison with Stripe, a code that costs something.
+async fn spend_money(app: &TestApp) {
+    let eve = app.sign_up().await;
+    eve.buys().await;
+    let charges = app.stripe("GET", "charges", &[]).await;
+    app.stripe("POST", "refunds", &[("charge", charges["data"][0]["id"].as_str().expect("a charge"))]).await;
+    app.hear().await;
+    billing::sync(&app.app, false).await.expect("Stripe is there");
+    app.settle().await;
+    let prices = Environment::new([("SMS_PRICES", "*=1")], "");
+    let texting = app
+        .reset(|settings| {
+            settings.sms = Settings::load(&prices).expect("valid settings").settings.sms;
+            let url = "http://127.0.0.1:9".parse().expect("an address");
+            settings.auth.otp_delivery = OtpDelivery::Webhook { url, secret: "secret".into() };
+        })
+        .await;
+    texting.tell("/auth/send-otp", serde_json::json!({"mobile": ADA})).await.expect(200);
+    app.settle().await;
 }

@@ -50,6 +50,7 @@ fn another_server_of_the_protocol_is_not_called_the_sandbox() {
     let folder = folder();
     let settings = [("BIND", "127.0.0.1:0"), ("GEMINI_BASE_URL", "http://127.0.0.1:9")];
     let mut server = Running::start(folder.path(), &[], &settings);
+    assert!(server.next_line().starts_with("Pro is sold by the built-in Stripe sandbox, http://127.0.0.1:"));
     assert_eq!(server.next_line(), "To try it, paste into another terminal:\n");
     server.stop();
 }

@@ -74,7 +74,8 @@ impl Database {
 /// Looks without leave to write: the service that is ending may hold the one writing transaction, and cannot go on while
 /// this test's thread waits here.
 async fn jobs_left(url: &str) -> i64 {
-    const LEFT: &str = "select count(*) from jobs where state in ('queued', 'running')";
+    // The comparison with Stripe never ends: it waits for its next time.
+    const LEFT: &str = "select count(*) from jobs where state in ('queued', 'running') and kind <> 'sync_billing'";
     let left = if url.starts_with("sqlite:") {
         let options = SqliteConnectOptions::from_str(url).expect("an address of a file").read_only(true);
         let mut file = options.connect().await.expect("the test's database opens");
