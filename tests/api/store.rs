@@ -232,5 +232,7 @@ async fn spend_money(app: &TestApp) {
         })
         .await;
     texting.tell("/auth/send-otp", serde_json::json!({"mobile": ADA})).await.expect(200);
+    // The process that works has not heard of it.
+    app.app.live.ring_for_jobs();
     app.settle().await;
 }
