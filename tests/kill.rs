@@ -70,12 +70,12 @@ async fn no_accepted_message_is_lost_or_answered_twice_whatever_dies() {
     // A busy machine spoils some aims; then it takes more rounds.
     while round < rounds || (thick < wanted && round < 2 * rounds) {
         // Every room gets an answer to its end between two kills, or no reply would survive its tenth.
-        journal.until_more_are_finished(USERS * ROOMS_EACH * 3 / 2).await;
+        journal.until_more_are_finished(USERS * ROOMS_EACH * 5 / 4).await;
         tokio::time::sleep(Duration::from_millis(random.below(1000))).await;
         // More than half are aimed, so that enough of them fall where it hurts; the others fall anywhere, the first
         // moments of a process included.
         if round % 8 < 5 || round >= rounds {
-            load.until_many_have_text(MANY + 8).await;
+            load.until_many_have_text().await;
         }
         server.kill();
         let cut = journal.cut_short().await;
@@ -207,24 +207,23 @@ impl Load {
         }
     }
 
-    async fn until_many_have_text(&self, many: usize) {
-        let deadline = Instant::now() + Duration::from_mins(1);
-        let mut most = 0;
-        while Instant::now() < deadline {
+    /// Waits until more than `MANY` replies have text, some of which will end before the kill; a slow machine gets fewer
+    /// after a while, and none at last: then this kill is not one in the thick of it, which the end of the test counts.
+    async fn until_many_have_text(&self) {
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(20) {
+            let enough = if begin.elapsed() < Duration::from_secs(5) { MANY + 8 } else { MANY + 2 };
             let mut looks = Vec::new();
             for person in &self.people {
                 for room in &person.rooms {
                     looks.push(self.has_text(person, room));
                 }
             }
-            let with_text = futures_util::future::join_all(looks).await.into_iter().filter(|has| *has).count();
-            most = most.max(with_text);
-            if with_text >= many {
+            if futures_util::future::join_all(looks).await.into_iter().filter(|has| *has).count() >= enough {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(30)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("there were never {many} replies with text at once, at most {most}");
     }
 
     async fn has_text(&self, person: &Person, room: &Room) -> bool {
