@@ -137,18 +137,18 @@ async fn settle_once(
             billing::count_tokens(tx, owner, &now.day(), Tokens::from(usage)).await?;
         }
         match verdict {
-            Verdict::Complete { .. } => store_reply(tx, claim, reply, verdict, usage, None, now).await?,
+            Verdict::Complete { .. } => store_reply(tx, claim, verdict, usage, None, queue.rev, now).await?,
             Verdict::Failed { .. } => {
                 let day = sql::charged_day(tx, reply).await?;
                 if let Some(day) = &day {
                     billing::give_back(tx, owner, day).await?;
                 }
-                store_reply(tx, claim, reply, verdict, usage, day.map(|_| now), now).await?;
+                store_reply(tx, claim, verdict, usage, day.map(|_| now), queue.rev, now).await?;
             }
             Verdict::Retry { fault, due, fallback } | Verdict::Wait { fault, due, fallback } => {
                 // Readers learn of the wait by the room's rev.
-                if let Some(rev) = sql::raise_rev(tx, room).await? {
-                    sql::set_waiting(tx, reply, rev, fallback.as_deref()).await?;
+                if sql::raise_rev(tx, room, queue.rev).await? {
+                    sql::set_waiting(tx, reply, queue.rev, fallback.as_deref()).await?;
                 }
                 let note = fault.to_note();
                 return match verdict {
@@ -167,14 +167,16 @@ async fn settle_once(
 async fn store_reply(
     tx: &mut Tx,
     claim: &Claim,
-    reply: MessageId,
     verdict: &Verdict,
     usage: Option<Usage>,
     refunded_at: Option<Moment>,
+    rev: i64,
     now: Moment,
 ) -> Result<(), EndError> {
     let Some((_, room)) = claim.lane else { return Err(EndError::Lost) };
-    let rev = sql::raise_rev(tx, room).await?.ok_or(EndError::Lost)?;
+    if !sql::raise_rev(tx, room, rev).await? {
+        return Err(EndError::Lost);
+    }
     let blank = sql::Ending {
         status: "failed",
         content: "",
@@ -197,7 +199,7 @@ async fn store_reply(
         Verdict::Failed { fault, .. } => sql::Ending { error: Some(fault), ..blank },
         Verdict::Retry { .. } | Verdict::Wait { .. } | Verdict::HandBack | Verdict::Gone => return Ok(()),
     };
-    if sql::end_reply(tx, reply, &ending, now).await? { Ok(()) } else { Err(EndError::Lost) }
+    if sql::end_reply(tx, MessageId(claim.id.0), &ending, now).await? { Ok(()) } else { Err(EndError::Lost) }
 }
 
 impl From<Usage> for Tokens {

@@ -49,7 +49,7 @@ pub async fn open_room(
 ) -> Result<(Chatroom, bool), RoomError> {
     let is_known = models::is_known(app, plan, new.model.as_deref()).await;
     let now = app.clock.now();
-    let room = Chatroom {
+    let mut room = Chatroom {
         id: ChatroomId::new(now),
         name: new.name.clone(),
         model: new.model.clone(),
@@ -59,11 +59,11 @@ pub async fn open_room(
         updated_at: now,
         last_message_at: None,
         active_at: now,
-        rev: 1,
+        rev: 0,
     };
     let people = app.people.change(owner);
     let opened = crate::transaction!(app.store, |tx| {
-        jobs::lock(tx, owner).await?.ok_or(RoomError::NoSuchRoom)?;
+        let queue = jobs::lock(tx, owner).await?.ok_or(RoomError::NoSuchRoom)?;
         if let Some(request) = request {
             match replay::look_up(tx, owner, request).await? {
                 Before::Same(made) => {
@@ -77,6 +77,7 @@ pub async fn open_room(
         if !is_known {
             return Err(RoomError::UnknownModel);
         }
+        room.rev = queue.rev;
         sql::insert_room(tx, owner, &room).await?;
         let rooms_rev = sql::raise_rooms_rev(tx, owner).await?;
         Ok::<_, RoomError>((room.clone(), Some(rooms_rev)))
@@ -101,7 +102,7 @@ pub async fn change_room(
     let now = app.clock.now();
     let people = app.people.change(owner);
     let changed = crate::transaction!(app.store, |tx| {
-        jobs::lock(tx, owner).await?.ok_or(RoomError::NoSuchRoom)?;
+        let queue = jobs::lock(tx, owner).await?.ok_or(RoomError::NoSuchRoom)?;
         let mut room = sql::room(tx, owner, room).await?.ok_or(RoomError::NoSuchRoom)?;
         let RoomChange { name, model, system_instruction, archived } = change.clone();
         if !is_known && model.as_ref() != Some(&room.model) {
@@ -112,7 +113,7 @@ pub async fn change_room(
         room.system_instruction = system_instruction.unwrap_or(room.system_instruction);
         room.archived = archived.unwrap_or(room.archived);
         room.updated_at = now;
-        room.rev += 1;
+        room.rev = queue.rev;
         sql::update_room(tx, &room, now).await?;
         let rooms_rev = sql::raise_rooms_rev(tx, owner).await?;
         Ok::<_, RoomError>((room, Some(rooms_rev)))

@@ -80,15 +80,15 @@ pub async fn send(
             let prompts = billing::prompts(tx, sender.user, sender.daily_limit, now).await?;
             return Err(SendError::PromptLimitReached { prompts });
         };
-        sql::insert_pair(tx, room, &place, pair, text.as_str(), now).await?;
-        let rev = sql::advance_room(tx, room, &place, pair.reply, now).await?;
+        sql::insert_pair(tx, room, &place, pair, text.as_str(), queue.rev, now).await?;
+        sql::advance_room(tx, room, &place, pair.reply, queue.rev, now).await?;
         let waiting = Waiting { id: JobId::from(pair.reply), lane: room, seq: place.next_seq + 1, attempt: 0 };
         jobs::enqueue(tx, &queue, waiting, now).await?;
         let rooms_rev = sql::raise_rooms_rev(tx, sender.user).await?;
         if let Some(request) = request {
             replay::keep(tx, sender.user, request, pair.reply.0, now).await?;
         }
-        Ok::<_, SendError>(Outcome::New { place, prompts, rev, rooms_rev })
+        Ok::<_, SendError>(Outcome::New { place, prompts, rev: queue.rev, rooms_rev })
     });
     match &outcome {
         Ok(Outcome::New { rooms_rev, .. }) => change.rooms(*rooms_rev),

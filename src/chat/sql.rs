@@ -39,14 +39,15 @@ pub(super) async fn insert_pair(
     place: &Place,
     pair: Pair,
     text: &str,
+    rev: i64,
     now: Moment,
 ) -> Result<()> {
     execute!(
         tx,
-        "insert into messages (id, chatroom_id, seq, parent_id, current, role, content, status, created_at, attempt, charged_day, rev)
-         select $1, $2, $3, $4, true, 'user', $5, 'sent', $6, 0, null, rev + 1 from chatrooms where id = $2
-         union all
-         select $7, $2, $3 + 1, $1, true, 'model', '', 'queued', $6, 0, $8, rev + 1 from chatrooms where id = $2",
+        "insert into messages (id, chatroom_id, seq, parent_id, current, role, content, status, created_at, attempt, charged_day,
+                               made_rev, rev)
+         values ($1, $2, $3, $4, true, 'user', $5, 'sent', $6, 0, null, $9, $9),
+                ($7, $2, $3 + 1, $1, true, 'model', '', 'queued', $6, 0, $8, $9, $9)",
         pair.message,
         room,
         place.next_seq,
@@ -54,30 +55,31 @@ pub(super) async fn insert_pair(
         text,
         now,
         pair.reply,
-        now.day()
+        now.day(),
+        rev
     )?;
     Ok(())
 }
 
-/// The new message and reply become the room's newest; the room's rev after it.
+/// The new message and reply become the room's newest.
 pub(super) async fn advance_room(
     tx: &mut Tx,
     room: ChatroomId,
     place: &Place,
     head: MessageId,
+    rev: i64,
     now: Moment,
-) -> Result<i64> {
-    let (rev,) = fetch_one!(
+) -> Result<()> {
+    execute!(
         tx,
-        (i64,),
-        "update chatrooms set head = $2, next_seq = $3, rev = rev + 1, last_message_at = $4, active_at = $4
-         where id = $1 returning rev",
+        "update chatrooms set head = $2, next_seq = $3, rev = $4, last_message_at = $5, active_at = $5 where id = $1",
         room,
         head,
         place.next_seq + 2,
+        rev,
         now
     )?;
-    Ok(rev)
+    Ok(())
 }
 
 pub(super) async fn raise_rooms_rev(tx: &mut Tx, user: UserId) -> Result<i64> {
@@ -128,14 +130,15 @@ pub(super) async fn insert_room(tx: &mut Tx, owner: UserId, room: &Chatroom) -> 
     execute!(
         tx,
         "insert into chatrooms (id, owner, name, model, system_instruction, archived, created_at, updated_at, active_at,
-                                next_seq, rev)
-         values ($1, $2, $3, $4, $5, false, $6, $6, $6, 1, 1)",
+                                next_seq, shown_rev, rev)
+         values ($1, $2, $3, $4, $5, false, $6, $6, $6, 1, $7, $7)",
         room.id,
         owner,
         &room.name,
         &room.model,
         &room.system_instruction,
-        room.created_at
+        room.created_at,
+        room.rev
     )?;
     Ok(())
 }
@@ -154,14 +157,16 @@ pub(super) async fn room(on: &mut impl On, owner: UserId, room: ChatroomId) -> R
 pub(super) async fn update_room(tx: &mut Tx, room: &Chatroom, now: Moment) -> Result<()> {
     execute!(
         tx,
-        "update chatrooms set name = $2, model = $3, system_instruction = $4, archived = $5, updated_at = $6, rev = rev + 1
+        "update chatrooms set name = $2, model = $3, system_instruction = $4, archived = $5, updated_at = $6, shown_rev = $7,
+                rev = $7
          where id = $1",
         room.id,
         &room.name,
         &room.model,
         &room.system_instruction,
         room.archived,
-        now
+        now,
+        room.rev
     )?;
     Ok(())
 }
@@ -412,9 +417,9 @@ pub(super) async fn ancestors(on: &mut impl On, from: MessageId, most: i64) -> R
     )
 }
 
-pub(super) async fn raise_rev(tx: &mut Tx, room: ChatroomId) -> Result<Option<i64>> {
-    let row = fetch_optional!(tx, (i64,), "update chatrooms set rev = rev + 1 where id = $1 returning rev", room)?;
-    Ok(row.map(|(rev,)| rev))
+/// Says that the transaction `rev` changes the room. False when the room is gone.
+pub(super) async fn raise_rev(tx: &mut Tx, room: ChatroomId, rev: i64) -> Result<bool> {
+    Ok(execute!(tx, "update chatrooms set rev = $2 where id = $1", room, rev)? == 1)
 }
 
 /// Marks a reply that waits as changed by the transaction that made `rev`, and keeps which model to ask instead of the

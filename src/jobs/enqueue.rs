@@ -12,6 +12,8 @@ pub struct Locked {
     pub vtime: i64,
     pub in_flight: i64,
     pub next_due: Option<Moment>,
+    /// The number of this transaction among all of the person's, in the order of their commits.
+    pub rev: i64,
     /// The least vtime among users with waiting work, by whether they can be claimed for now; and the persisted floor.
     least_claimable: Option<i64>,
     least_held: Option<i64>,

@@ -69,26 +69,19 @@ pub(super) async fn set_at_once(tx: &mut Tx, weight: i64, at_once: i64) -> Resul
     Ok(())
 }
 
-macro_rules! lock {
-    ($lock:literal) => {
-        concat!(
-            "select user_id, vtime, in_flight, next_due,
-                    (select min(vtime) from queue_users where in_flight < at_once and next_due is not null and ripe)
-                        as least_claimable,
-                    (select min(vtime) from queue_users where next_due is not null and (in_flight >= at_once or not ripe))
-                        as least_held,
-                    (select vtime from queue_floor) as floor
-             from queue_users q where user_id = $1",
-            $lock
-        )
-    };
-}
-
-/// SQLite has no row locks and needs none: its one writing transaction excludes every other.
-const LOCK: Fork = Fork { sqlite: lock!(""), postgres: lock!(" for update of q") };
-
 pub(super) async fn lock(tx: &mut Tx, user: UserId) -> Result<Option<Locked>> {
-    fetch_optional!(tx, Locked, LOCK, user)
+    fetch_optional!(
+        tx,
+        Locked,
+        "update queue_users as q set rev = rev + 1 where user_id = $1
+         returning user_id, vtime, in_flight, next_due, rev,
+                   (select min(vtime) from queue_users where in_flight < at_once and next_due is not null and ripe)
+                       as least_claimable,
+                   (select min(vtime) from queue_users where next_due is not null and (in_flight >= at_once or not ripe))
+                       as least_held,
+                   (select vtime from queue_floor) as floor",
+        user
+    )
 }
 
 pub(super) async fn set_user(tx: &mut Tx, user: UserId, vtime: i64, next_due: Moment) -> Result<()> {

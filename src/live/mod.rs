@@ -3,6 +3,8 @@
 //! Writing is idempotent and fenced by the attempt; readers take what is there. Nothing here is needed for the promise:
 //! what is lost here is written again from the reply's holder, or read from the database.
 
+mod bells;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,8 +12,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::ids::MessageId;
+use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::store::Signal;
+
+pub use bells::{Listener, Place};
 
 /// How often the bell of other processes is listened for: one system call each time.
 const LISTEN_EVERY: Duration = Duration::from_millis(500);
@@ -20,6 +24,7 @@ const LISTEN_EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub struct Live {
     replies: Mutex<HashMap<MessageId, Writing>>,
+    bells: bells::Bells,
     jobs: Notify,
     /// The bell of commands that run beside the server.
     signal: Option<Signal>,
@@ -86,6 +91,18 @@ impl Live {
         if replies.get(&reply).is_some_and(|writing| writing.attempt <= attempt) {
             replies.remove(&reply);
         }
+    }
+
+    /// Says that a room of this person's changed: in the database, or in what is being written there.
+    pub fn ring(&self, owner: UserId, room: ChatroomId) {
+        self.bells.ring(Place::Room(room));
+        self.bells.ring(Place::RoomsOf(owner));
+    }
+
+    /// What is rung from now on is heard.
+    #[must_use]
+    pub fn listen(&self, place: Place) -> Listener {
+        self.bells.listen(place)
     }
 
     /// Says that there may be a job to claim.

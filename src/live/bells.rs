@@ -1,0 +1,101 @@
+//! Bells: whoever waits for something to change listens, whoever changed it rings. Nobody is told what changed; they look.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::ids::{ChatroomId, UserId};
+
+/// One bell per open room and one per person with all of their rooms open; none where nobody listens.
+#[derive(Debug, Default)]
+pub(super) struct Bells(Arc<Mutex<HashMap<Place, Bell>>>);
+
+/// Where something changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    Room(ChatroomId),
+    /// All rooms of a person.
+    RoomsOf(UserId),
+}
+
+#[derive(Debug)]
+struct Bell {
+    sender: watch::Sender<()>,
+    listeners: usize,
+}
+
+/// Hears what is rung from its making on, until it is dropped.
+#[derive(Debug)]
+pub struct Listener {
+    place: Place,
+    bells: Arc<Mutex<HashMap<Place, Bell>>>,
+    receiver: watch::Receiver<()>,
+}
+
+impl Bells {
+    pub(super) fn listen(&self, place: Place) -> Listener {
+        let mut bells = locked(&self.0);
+        let bell = bells.entry(place).or_insert_with(|| Bell { sender: watch::channel(()).0, listeners: 0 });
+        bell.listeners += 1;
+        Listener { place, bells: Arc::clone(&self.0), receiver: bell.sender.subscribe() }
+    }
+
+    pub(super) fn ring(&self, place: Place) {
+        if let Some(bell) = locked(&self.0).get(&place) {
+            bell.sender.send_replace(());
+        }
+    }
+}
+
+impl Listener {
+    /// Returns when the bell was rung since the last call: once, however often that was.
+    pub async fn rung(&mut self) {
+        // The bell stays as long as anybody listens.
+        let _ = self.receiver.changed().await;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut bells = locked(&self.bells);
+        if let Some(bell) = bells.get_mut(&self.place) {
+            bell.listeners -= 1;
+            if bell.listeners == 0 {
+                bells.remove(&self.place);
+            }
+        }
+    }
+}
+
+fn locked(bells: &Mutex<HashMap<Place, Bell>>) -> MutexGuard<'_, HashMap<Place, Bell>> {
+    bells.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::clock::Moment;
+
+    #[tokio::test]
+    async fn a_bell_is_heard_by_all_who_listen_there_and_by_nobody_else() {
+        let bells = Bells::default();
+        let place = Place::Room(ChatroomId::new(Moment::from_millis(0)));
+        let (mut first, mut second) = (bells.listen(place), bells.listen(place));
+        let mut elsewhere = bells.listen(Place::RoomsOf(UserId::new(Moment::from_millis(0))));
+        bells.ring(place);
+        bells.ring(place);
+        for listener in [&mut first, &mut second] {
+            assert!(listener.rung().now_or_never().is_some());
+            assert!(listener.rung().now_or_never().is_none(), "twice rung is heard once");
+        }
+        assert!(elsewhere.rung().now_or_never().is_none());
+        drop(first);
+        bells.ring(place);
+        assert!(second.rung().now_or_never().is_some());
+        drop((second, elsewhere));
+        assert!(locked(&bells.0).is_empty(), "nothing stays of who has gone");
+    }
+}
