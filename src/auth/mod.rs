@@ -35,7 +35,7 @@ pub use refresh::{RefreshError, refresh};
 pub use send_code::{SendError, Sent, send_code};
 pub use sessions::{Scope, end, end_by_refresh_token, end_many};
 pub use sign_up::{SignUpError, SignedUp, Wish, sign_up};
-pub use signed_in::SignedIn;
+pub use signed_in::{SignedIn, is_alive};
 pub use sweep::{Swept, sweep};
 pub use tokens::TokenPair;
 pub use user::{Device, Session, User, find, rename};

@@ -119,6 +119,15 @@ async fn standing(app: &App, claims: &Claims) -> Result<Standing, NotSignedIn> {
     Ok(standing)
 }
 
+/// Whether the session of one who is signed in lives on and its user is not suspended.
+pub async fn is_alive(app: &App, signed_in: &SignedIn) -> Result<bool, store::Error> {
+    let standing = match app.people.recall(signed_in.user, signed_in.session, app.clock.now()) {
+        Recalled::Known(standing) => Some(standing),
+        Recalled::Unknown(_) => app.people.read(&app.store, &app.tasks, signed_in.session).await?,
+    };
+    Ok(standing.is_some_and(|standing| !standing.is_suspended && standing.expires_at > app.clock.now()))
+}
+
 /// Something of the newest pair is used for the first time (so the spent refresh token is worth nothing from now on),
 /// or the session was not seen for a while.
 fn wants_noting(standing: &Standing, claims: &Claims, now: Moment) -> bool {

@@ -103,6 +103,7 @@ pub(super) async fn ask(
             Ok(Event::Thought(_)) => {}
             Ok(Event::End(outcome)) => {
                 metrics::histogram!("gemini_answer_seconds").record(since.elapsed());
+                app.live.note_answer(since.elapsed());
                 return Ok(judge::finished(text, outcome, request.model));
             }
             Err(error) => return Ok(refused(app, claim, line, &error)),
@@ -119,8 +120,9 @@ fn refused(app: &App, claim: &Claim, line: &Line, error: &gemini::Error) -> Verd
 
 /// Puts a piece behind `so_far` into the live text; a later attempt that is writing there has the job.
 fn publish(app: &App, claim: &Claim, reply: MessageId, so_far: &str, piece: &str) -> Result<(), EndError> {
-    let written = match app.live.write(reply, claim.attempt, so_far.len(), piece) {
-        Written::Gap => app.live.write(reply, claim.attempt, 0, &format!("{so_far}{piece}")),
+    let lane = claim.lane.ok_or(EndError::Lost)?;
+    let written = match app.live.write(lane, reply, claim.attempt, so_far.len(), piece) {
+        Written::Gap => app.live.write(lane, reply, claim.attempt, 0, &format!("{so_far}{piece}")),
         written => written,
     };
     if written == Written::Outrun { Err(EndError::Lost) } else { Ok(()) }

@@ -9,6 +9,7 @@ mod context;
 mod end;
 mod erase;
 mod estimate;
+mod events;
 mod fallback;
 pub mod http;
 mod judge;
@@ -30,6 +31,7 @@ use crate::ids::{ChatroomId, MessageId};
 pub use clear::sweep_deleted;
 pub use erase::{delete_rooms, has_rooms};
 pub use estimate::tokens;
+pub use events::{BadCursor, Cursor, Event, Follower, Follows};
 pub use list::{RoomList, list_rooms};
 pub use models::{NeverListed, Offered, models};
 pub use operator::{FailedReply, RetryError, failed_replies, retry_reply};
@@ -103,9 +105,30 @@ pub struct Message {
     pub usage: Option<Usage>,
     pub error: Option<Fault>,
     pub retry_at: Option<Moment>,
+    /// Of a reply that waits: its place among those of its room, 1 for the next.
+    pub position: Option<i64>,
+    /// And about how long until it is written, by how long answers take here lately.
+    pub eta_seconds: Option<u64>,
     pub attempt: i64,
     /// Of a reply that ended: whether its prompt was charged.
     pub charged: Option<bool>,
+    pub revs: Revs,
+}
+
+impl Message {
+    /// Of a reply: whether it is complete, failed or cancelled.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.status, Status::Complete | Status::Failed | Status::Cancelled)
+    }
+}
+
+/// The numbers of the transactions that made a message, ended it (a reply) and changed it last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revs {
+    pub made: i64,
+    pub ended: Option<i64>,
+    pub last: i64,
 }
 
 /// Tokens of one reply, as Gemini counted them.

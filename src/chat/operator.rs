@@ -47,7 +47,7 @@ pub async fn failed_replies(app: &App, most: u32) -> store::Result<Vec<FailedRep
 /// Promises a failed reply once more, free of charge. Its attempts go on counting from where they were.
 pub async fn retry_reply(app: &App, reply: MessageId) -> Result<(), RetryError> {
     let now = app.clock.now();
-    crate::transaction!(app.store, |tx| {
+    let (owner, room) = crate::transaction!(app.store, |tx| {
         let (owner, ..) = sql::failed_one(tx, reply).await?.ok_or(RetryError::NotFailed)?;
         let queue = jobs::lock(tx, owner).await?.ok_or(RetryError::NotFailed)?;
         // Read again under the lock: another operator may have been quicker.
@@ -56,8 +56,9 @@ pub async fn retry_reply(app: &App, reply: MessageId) -> Result<(), RetryError> 
             return Err(RetryError::NotFailed);
         }
         jobs::enqueue(tx, &queue, Waiting { id: JobId::from(reply), lane: room, seq, attempt }, now).await?;
-        Ok(())
+        Ok::<_, RetryError>((owner, room))
     })?;
+    app.live.ring(owner, room);
     app.live.ring_for_jobs_everywhere();
     Ok(())
 }

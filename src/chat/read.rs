@@ -69,9 +69,15 @@ pub async fn room_with_messages(
     most: i64,
 ) -> Result<(Chatroom, Vec<Message>), ReadError> {
     let mut reader = app.store.read().await?;
-    let found = sql::room(&mut reader, owner, room).await?.ok_or(ReadError::NoSuchRoom)?;
     let newest = Slice { above: 0, below: i64::MAX, oldest_first: false, most };
-    Ok((found, read_slice(app, &mut reader, room, newest).await?))
+    loop {
+        let found = sql::room(&mut reader, owner, room).await?.ok_or(ReadError::NoSuchRoom)?;
+        let messages = read_slice(app, &mut reader, room, newest).await?;
+        // Live events go on from the room's rev: it has to be that of these very messages.
+        if sql::room(&mut reader, owner, room).await?.is_some_and(|now| now.rev == found.rev) {
+            return Ok((found, messages));
+        }
+    }
 }
 
 async fn read_slice(app: &App, reader: &mut Reader, room: ChatroomId, slice: Slice) -> store::Result<Vec<Message>> {
@@ -88,9 +94,18 @@ async fn read_slice(app: &App, reader: &mut Reader, room: ChatroomId, slice: Sli
     Ok(messages)
 }
 
+/// About how long until a reply that waits is written.
+pub(super) fn estimate_wait(app: &App, message: &mut Message) {
+    let position = message.position.and_then(|position| u64::try_from(position).ok());
+    message.eta_seconds = position
+        .zip(app.live.answers_take())
+        .map(|(position, each)| position.saturating_mul(u64::try_from(each.as_millis()).unwrap_or(u64::MAX)).div_ceil(1000));
+}
+
 /// Adds the text so far. When there is none although the reply is being written, it may have ended between the two
 /// looks: then the database has it, and a reader who saw its text must not see it vanish.
 async fn with_live_text(app: &App, on: &mut impl On, mut message: Message) -> store::Result<Message> {
+    estimate_wait(app, &mut message);
     for _ in 0..2 {
         if message.status != Status::Generating {
             break;

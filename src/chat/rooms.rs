@@ -82,7 +82,9 @@ pub async fn open_room(
         let rooms_rev = sql::raise_rooms_rev(tx, owner).await?;
         Ok::<_, RoomError>((room.clone(), Some(rooms_rev)))
     });
-    conclude(people, opened).map(|(room, rev)| (room, rev.is_none()))
+    let (room, rev) = conclude(people, opened)?;
+    app.live.ring(owner, room.id);
+    Ok((room, rev.is_none()))
 }
 
 /// One room of the caller's.
@@ -118,7 +120,9 @@ pub async fn change_room(
         let rooms_rev = sql::raise_rooms_rev(tx, owner).await?;
         Ok::<_, RoomError>((room, Some(rooms_rev)))
     });
-    conclude(people, changed).map(|(room, _)| room)
+    let (room, _) = conclude(people, changed)?;
+    app.live.ring(owner, room.id);
+    Ok(room)
 }
 
 /// Deletes a room with all that was said in it. It is gone for its owner at once and for good; its messages follow in
@@ -143,6 +147,7 @@ pub async fn delete_room(app: &App, owner: UserId, room: ChatroomId) -> Result<(
         Ok::<_, RoomError>(((), Some(rooms_rev)))
     });
     conclude(people, deleted)?;
+    app.live.ring(owner, room);
     // What was being written there has made room for another reply of its owner's.
     app.live.ring_for_jobs();
     clear::clear_room(app, room).await?;

@@ -99,7 +99,8 @@ pub async fn send(
     match outcome? {
         Outcome::New { place, prompts, rev, .. } => {
             app.live.ring_for_jobs();
-            let (message, reply) = sql::pair_as_inserted(room, &place, pair, text.as_str(), now);
+            app.live.ring(sender.user, room);
+            let (message, reply) = sql::pair_as_inserted(room, &place, pair, text.as_str(), rev, now);
             Ok(Accepted { message, reply, prompts, room_rev: rev, is_replay: false })
         }
         Outcome::Replay(reply) => replayed(app, sender, room, reply).await,

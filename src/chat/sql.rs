@@ -1,6 +1,6 @@
 //! Every statement about chatrooms and messages.
 
-use super::{Chatroom, Fault, Message, Role, Status, Usage};
+use super::{Chatroom, Fault, Message, Revs, Role, Status, Usage};
 use crate::clock::Moment;
 use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::store::{On, Result, Tx};
@@ -94,6 +94,7 @@ pub(super) fn pair_as_inserted(
     place: &Place,
     pair: Pair,
     text: &str,
+    rev: i64,
     now: Moment,
 ) -> (Message, Message) {
     let message = Message {
@@ -111,8 +112,11 @@ pub(super) fn pair_as_inserted(
         usage: None,
         error: None,
         retry_at: None,
+        position: None,
+        eta_seconds: None,
         attempt: 0,
         charged: None,
+        revs: Revs { made: rev, ended: None, last: rev },
     };
     let reply = Message {
         id: pair.reply,
@@ -262,10 +266,14 @@ pub(super) struct Row {
     attempt: i64,
     charged_day: Option<String>,
     refunded_at: Option<Moment>,
+    made_rev: i64,
+    ended_rev: Option<i64>,
+    rev: i64,
     job_state: Option<String>,
     job_attempt: Option<i64>,
     job_due_at: Option<Moment>,
     job_note: Option<String>,
+    position: Option<i64>,
 }
 
 impl From<Row> for Message {
@@ -306,25 +314,35 @@ impl From<Row> for Message {
                 total_tokens: total,
             }),
             retry_at: row.job_due_at.filter(|_| waits_for.is_some()),
+            position: row.position.filter(|_| status == Status::Queued),
+            eta_seconds: None,
             error: waits_for.map(Fault::from_note).or(stored),
             attempt: row.job_attempt.unwrap_or(row.attempt),
             charged: ended.then_some(row.charged_day.is_some() && row.refunded_at.is_none()),
+            revs: Revs { made: row.made_rev, ended: row.ended_rev, last: row.rev },
         }
     }
 }
 
+/// Whole messages, with what their jobs say.
 macro_rules! messages {
     ($rest:literal) => {
         concat!(
             "select m.id, m.chatroom_id, m.seq, m.parent_id, m.role, m.content, m.status, m.created_at, m.completed_at,
                     m.finish_reason, m.model, m.prompt_tokens, m.completion_tokens, m.thought_tokens, m.total_tokens,
                     m.error_code, m.error_message, m.error_retryable, m.attempt, m.charged_day, m.refunded_at,
+                    m.made_rev, m.ended_rev, m.rev,
+                    case when m.status = 'queued' then
+                        (select count(*) from jobs k where k.lane = j.lane and k.finished_at is null and k.lane_seq <= j.lane_seq)
+                    end as position,
                     j.state as job_state, j.attempt as job_attempt, j.due_at as job_due_at, j.note as job_note
              from messages m left join jobs j on j.id = m.id and m.status = 'queued' ",
             $rest
         )
     };
 }
+
+pub(super) use messages;
 
 pub(super) async fn message(on: &mut impl On, room: ChatroomId, id: MessageId) -> Result<Option<Message>> {
     let row = fetch_optional!(on, Row, messages!("where m.id = $1 and m.chatroom_id = $2"), id, room)?;
@@ -449,7 +467,7 @@ pub(super) async fn end_reply(tx: &mut Tx, reply: MessageId, ending: &Ending<'_>
         "update messages set status = $2, content = $3, finish_reason = $4, model = $5, prompt_tokens = $6,
                 completion_tokens = $7, thought_tokens = $8, total_tokens = $9, error_code = $10, error_message = $11,
                 error_retryable = $12, refunded_at = coalesce(refunded_at, $13), attempt = $14, rev = $15,
-                completed_at = $16
+                ended_rev = $15, completed_at = $16
          where id = $1 and status = 'queued'",
         reply,
         ending.status,
@@ -512,7 +530,8 @@ pub(super) async fn reopen(tx: &mut Tx, reply: MessageId, rev: i64) -> Result<bo
     let done = execute!(
         tx,
         "update messages set status = 'queued', content = '', error_code = null, error_message = null,
-                error_retryable = null, finish_reason = null, completed_at = null, rev = $2
+                error_retryable = null, finish_reason = null, completed_at = null,
+                ended_rev = null, rev = $2
          where id = $1 and status = 'failed'",
         reply,
         rev

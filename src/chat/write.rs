@@ -40,8 +40,16 @@ pub async fn write_reply(app: &App, claim: &Claim, reply: MessageId, stop: &Stop
     if matches!(ended, Err(EndError::Lost)) {
         count_for_nothing(app, claim, asked.usage).await;
     }
-    app.live.forget(reply, claim.attempt);
+    put_away(app, claim, reply);
     ended
+}
+
+/// The live text has served: readers find the end, or that another attempt follows, in the database.
+fn put_away(app: &App, claim: &Claim, reply: MessageId) {
+    app.live.forget(reply, claim.attempt);
+    if let Some((owner, room)) = claim.lane {
+        app.live.ring(owner, room);
+    }
 }
 
 /// Ends a reply whose job cannot be done (its code broke, its payload cannot be read): failed, the prompt given back.
@@ -52,7 +60,7 @@ pub async fn give_up(app: &App, claim: &Claim) -> Result<(), EndError> {
     let reply = MessageId(claim.id.0);
     let verdict = Verdict::failed("internal", "Something broke on our side.", true);
     let ended = settle(app, claim, reply, &verdict, None).await;
-    app.live.forget(reply, claim.attempt);
+    put_away(app, claim, reply);
     ended
 }
 

@@ -10,10 +10,12 @@ pub mod openapi;
 pub mod outgoing;
 mod page;
 mod path;
+pub mod prefer;
 mod query;
 pub mod rate_limit;
 pub mod replay;
 pub mod request_id;
+pub mod sse;
 
 pub use body::{BODY_TIME, read_body};
 pub use client_address::{ClientAddress, host};

@@ -1,6 +1,6 @@
 //! Bells: whoever waits for something to change listens, whoever changed it rings. Nobody is told what changed; they look.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -10,6 +10,15 @@ use crate::ids::{ChatroomId, UserId};
 /// One bell per open room and one per person with all of their rooms open; none where nobody listens.
 #[derive(Debug, Default)]
 pub(super) struct Bells(Arc<Mutex<HashMap<Place, Bell>>>);
+
+/// What a listener hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// There is more of a text that is being written.
+    Text,
+    /// The database says something new.
+    Change,
+}
 
 /// Where something changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +30,10 @@ pub enum Place {
 
 #[derive(Debug)]
 struct Bell {
-    sender: watch::Sender<()>,
+    /// Whose room it is.
+    owner: UserId,
+    /// Counts the changes; it is also sent without being raised, when there is more text.
+    changes: watch::Sender<u64>,
     listeners: usize,
 }
 
@@ -30,29 +42,52 @@ struct Bell {
 pub struct Listener {
     place: Place,
     bells: Arc<Mutex<HashMap<Place, Bell>>>,
-    receiver: watch::Receiver<()>,
+    changes: watch::Receiver<u64>,
+    heard: u64,
 }
 
 impl Bells {
-    pub(super) fn listen(&self, place: Place) -> Listener {
+    pub(super) fn listen(&self, owner: UserId, place: Place) -> Listener {
         let mut bells = locked(&self.0);
-        let bell = bells.entry(place).or_insert_with(|| Bell { sender: watch::channel(()).0, listeners: 0 });
+        let bell = bells.entry(place).or_insert_with(|| Bell { owner, changes: watch::channel(0).0, listeners: 0 });
         bell.listeners += 1;
-        Listener { place, bells: Arc::clone(&self.0), receiver: bell.sender.subscribe() }
+        let changes = bell.changes.subscribe();
+        let heard = *changes.borrow();
+        Listener { place, bells: Arc::clone(&self.0), changes, heard }
     }
 
-    pub(super) fn ring(&self, place: Place) {
+    pub(super) fn ring(&self, place: Place, what: Heard) {
         if let Some(bell) = locked(&self.0).get(&place) {
-            bell.sender.send_replace(());
+            bell.ring(what);
         }
+    }
+
+    /// Everybody with a listener.
+    pub(super) fn owners(&self) -> HashSet<UserId> {
+        locked(&self.0).values().map(|bell| bell.owner).collect()
+    }
+
+    /// Rings all bells of these people.
+    pub(super) fn ring_all_of(&self, owners: &HashSet<UserId>) {
+        for bell in locked(&self.0).values().filter(|bell| owners.contains(&bell.owner)) {
+            bell.ring(Heard::Change);
+        }
+    }
+}
+
+impl Bell {
+    fn ring(&self, what: Heard) {
+        self.changes.send_modify(|changes| *changes += u64::from(what == Heard::Change));
     }
 }
 
 impl Listener {
     /// Returns when the bell was rung since the last call: once, however often that was.
-    pub async fn rung(&mut self) {
+    pub async fn rung(&mut self) -> Heard {
         // The bell stays as long as anybody listens.
-        let _ = self.receiver.changed().await;
+        let _ = self.changes.changed().await;
+        let changes = *self.changes.borrow_and_update();
+        if std::mem::replace(&mut self.heard, changes) == changes { Heard::Text } else { Heard::Change }
     }
 }
 
@@ -82,19 +117,23 @@ mod tests {
     #[tokio::test]
     async fn a_bell_is_heard_by_all_who_listen_there_and_by_nobody_else() {
         let bells = Bells::default();
+        let owner = UserId::new(Moment::from_millis(0));
         let place = Place::Room(ChatroomId::new(Moment::from_millis(0)));
-        let (mut first, mut second) = (bells.listen(place), bells.listen(place));
-        let mut elsewhere = bells.listen(Place::RoomsOf(UserId::new(Moment::from_millis(0))));
-        bells.ring(place);
-        bells.ring(place);
+        let (mut first, mut second) = (bells.listen(owner, place), bells.listen(owner, place));
+        let mut elsewhere = bells.listen(owner, Place::RoomsOf(owner));
+        bells.ring(place, Heard::Change);
+        bells.ring(place, Heard::Text);
         for listener in [&mut first, &mut second] {
-            assert!(listener.rung().now_or_never().is_some());
+            assert_eq!(listener.rung().now_or_never(), Some(Heard::Change));
             assert!(listener.rung().now_or_never().is_none(), "twice rung is heard once");
         }
         assert!(elsewhere.rung().now_or_never().is_none());
         drop(first);
-        bells.ring(place);
-        assert!(second.rung().now_or_never().is_some());
+        bells.ring(place, Heard::Text);
+        assert_eq!(second.rung().now_or_never(), Some(Heard::Text));
+        bells.ring_all_of(&bells.owners());
+        assert_eq!(second.rung().now_or_never(), Some(Heard::Change));
+        assert_eq!(elsewhere.rung().now_or_never(), Some(Heard::Change));
         drop((second, elsewhere));
         assert!(locked(&bells.0).is_empty(), "nothing stays of who has gone");
     }

@@ -4,6 +4,8 @@
 //! what is lost here is written again from the reply's holder, or read from the database.
 
 mod bells;
+mod pace;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,7 +17,7 @@ use tokio::sync::Notify;
 use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::store::Signal;
 
-pub use bells::{Listener, Place};
+pub use bells::{Heard, Listener, Place};
 
 /// How often the bell of other processes is listened for: one system call each time.
 const LISTEN_EVERY: Duration = Duration::from_millis(500);
@@ -25,6 +27,8 @@ const LISTEN_EVERY: Duration = Duration::from_millis(500);
 pub struct Live {
     replies: Mutex<HashMap<MessageId, Writing>>,
     bells: bells::Bells,
+    ticks: tokio::sync::watch::Sender<()>,
+    pace: pace::Pace,
     jobs: Notify,
     /// The bell of commands that run beside the server.
     signal: Option<Signal>,
@@ -56,25 +60,46 @@ impl Live {
         Self { signal, heard, ..Self::default() }
     }
 
-    /// Puts `piece` at `offset` (UTF-8 bytes) of what `attempt` has written of `reply`. Safe to repeat: a piece that is
-    /// there already changes nothing. A higher attempt begins a new text.
-    pub fn write(&self, reply: MessageId, attempt: i64, offset: usize, piece: &str) -> Written {
+    /// Puts `piece` at `offset` (UTF-8 bytes) of what `attempt` has written of `reply`, in a room of somebody's. Safe to
+    /// repeat: a piece that is there already changes nothing. A higher attempt begins a new text.
+    pub fn write(
+        &self,
+        (owner, room): (UserId, ChatroomId),
+        reply: MessageId,
+        attempt: i64,
+        offset: usize,
+        piece: &str,
+    ) -> Written {
+        let (written, is_new) = self.put(reply, attempt, offset, piece);
+        if written == Written::Kept {
+            self.bells.ring(Place::Room(room), Heard::Text);
+            if is_new {
+                self.bells.ring(Place::RoomsOf(owner), Heard::Text);
+            }
+        }
+        written
+    }
+
+    /// What became of the piece, and whether it is the first of its attempt.
+    fn put(&self, reply: MessageId, attempt: i64, offset: usize, piece: &str) -> (Written, bool) {
         let mut replies = self.replies();
+        let mut is_new = !replies.contains_key(&reply);
         let writing = replies.entry(reply).or_insert_with(|| Writing { attempt, text: String::new() });
         if attempt < writing.attempt {
-            return Written::Outrun;
+            return (Written::Outrun, false);
         }
         if attempt > writing.attempt {
             *writing = Writing { attempt, text: String::new() };
+            is_new = true;
         }
         match writing.text.len() {
-            len if len < offset => Written::Gap,
+            len if len < offset => (Written::Gap, is_new),
             len => {
                 // What overlaps is the same text, sent again.
                 if let Some(new) = piece.get(len - offset..) {
                     writing.text.push_str(new);
                 }
-                Written::Kept
+                (Written::Kept, is_new)
             }
         }
     }
@@ -85,6 +110,17 @@ impl Live {
         self.replies().get(&reply).cloned()
     }
 
+    /// What is written of a reply behind `offset` of `attempt`, or from its beginning by a later attempt; None when it is
+    /// not being written, or only by an earlier attempt. Text that ends before `offset` is to be waited for.
+    #[must_use]
+    pub fn read_on(&self, reply: MessageId, attempt: i64, offset: usize) -> Option<Writing> {
+        let replies = self.replies();
+        let writing = replies.get(&reply).filter(|writing| writing.attempt >= attempt)?;
+        let seen = if writing.attempt == attempt { offset } else { 0 };
+        let text = writing.text.get(seen..).unwrap_or_default().to_owned();
+        Some(Writing { attempt: writing.attempt, text })
+    }
+
     /// Forgets a reply whose end is in the database, unless a later attempt is writing it.
     pub fn forget(&self, reply: MessageId, attempt: i64) {
         let mut replies = self.replies();
@@ -93,16 +129,33 @@ impl Live {
         }
     }
 
-    /// Says that a room of this person's changed: in the database, or in what is being written there.
+    /// Says that the database says something new of this room of this person's.
     pub fn ring(&self, owner: UserId, room: ChatroomId) {
-        self.bells.ring(Place::Room(room));
-        self.bells.ring(Place::RoomsOf(owner));
+        self.bells.ring(Place::Room(room), Heard::Change);
+        self.bells.ring(Place::RoomsOf(owner), Heard::Change);
     }
 
     /// What is rung from now on is heard.
     #[must_use]
-    pub fn listen(&self, place: Place) -> Listener {
-        self.bells.listen(place)
+    pub fn listen(&self, owner: UserId, place: Place) -> Listener {
+        self.bells.listen(owner, place)
+    }
+
+    /// Says how long an answer took.
+    pub fn note_answer(&self, took: Duration) {
+        self.pace.note(took);
+    }
+
+    /// How long answers take in this process lately; None before the first.
+    #[must_use]
+    pub fn answers_take(&self) -> Option<Duration> {
+        self.pace.lately()
+    }
+
+    /// Ticks about once a second: time to look whether one may still listen.
+    #[must_use]
+    pub fn ticks(&self) -> tokio::sync::watch::Receiver<()> {
+        self.ticks.subscribe()
     }
 
     /// Says that there may be a job to claim.
@@ -154,29 +207,45 @@ mod tests {
         MessageId::new(Moment::from_millis(0))
     }
 
+    fn at() -> (UserId, ChatroomId) {
+        (UserId::new(Moment::from_millis(0)), ChatroomId::new(Moment::from_millis(0)))
+    }
+
+    #[test]
+    fn a_reader_gets_what_is_behind_their_place() {
+        let (live, reply) = (Live::in_memory(None), reply());
+        let tail = |attempt, offset| live.read_on(reply, attempt, offset).map(|tail| (tail.attempt, tail.text));
+        assert_eq!(tail(0, 0), None);
+        live.write(at(), reply, 2, 0, "नमस्ते");
+        assert_eq!(tail(1, 9), Some((2, "नमस्ते".into())), "of a later attempt all");
+        assert_eq!(tail(2, 6), Some((2, "स्ते".into())));
+        assert_eq!(tail(2, 99), Some((2, String::new())), "further than it goes is to be waited for");
+        assert_eq!(tail(3, 0), None, "an earlier attempt is no news");
+    }
+
     #[test]
     fn a_piece_sent_twice_stands_once() {
         let (live, reply) = (Live::in_memory(None), reply());
-        assert_eq!(live.write(reply, 1, 0, "नम"), Written::Kept);
-        assert_eq!(live.write(reply, 1, 6, "स्ते"), Written::Kept);
-        assert_eq!(live.write(reply, 1, 6, "स्ते"), Written::Kept);
+        assert_eq!(live.write(at(), reply, 1, 0, "नम"), Written::Kept);
+        assert_eq!(live.write(at(), reply, 1, 6, "स्ते"), Written::Kept);
+        assert_eq!(live.write(at(), reply, 1, 6, "स्ते"), Written::Kept);
         assert_eq!(live.read(reply).map(|writing| writing.text).as_deref(), Some("नमस्ते"));
     }
 
     #[test]
     fn a_gap_asks_for_the_whole_text() {
         let (live, reply) = (Live::in_memory(None), reply());
-        assert_eq!(live.write(reply, 1, 4, "later"), Written::Gap);
-        assert_eq!(live.write(reply, 1, 0, "the later"), Written::Kept);
+        assert_eq!(live.write(at(), reply, 1, 4, "later"), Written::Gap);
+        assert_eq!(live.write(at(), reply, 1, 0, "the later"), Written::Kept);
         assert_eq!(live.read(reply).map(|writing| writing.text).as_deref(), Some("the later"));
     }
 
     #[test]
     fn an_earlier_attempt_is_refused_and_a_later_one_begins_anew() {
         let (live, reply) = (Live::in_memory(None), reply());
-        live.write(reply, 1, 0, "old");
-        assert_eq!(live.write(reply, 2, 0, "new"), Written::Kept);
-        assert_eq!(live.write(reply, 1, 3, "er"), Written::Outrun);
+        live.write(at(), reply, 1, 0, "old");
+        assert_eq!(live.write(at(), reply, 2, 0, "new"), Written::Kept);
+        assert_eq!(live.write(at(), reply, 1, 3, "er"), Written::Outrun);
         assert_eq!(live.read(reply), Some(Writing { attempt: 2, text: "new".into() }));
         live.forget(reply, 1);
         assert!(live.read(reply).is_some(), "an earlier attempt's end leaves the later text alone");
@@ -192,12 +261,12 @@ mod tests {
             for (from, to) in cuts {
                 let (from, to) = (boundaries[from % boundaries.len()], boundaries[to % boundaries.len()]);
                 if from <= to {
-                    live.write(reply, 1, from, &text[from..to]);
+                    live.write(at(), reply, 1, from, &text[from..to]);
                 }
                 let so_far = live.read(reply).map(|writing| writing.text).unwrap_or_default();
                 prop_assert!(text.starts_with(&so_far));
             }
-            live.write(reply, 1, 0, &text);
+            live.write(at(), reply, 1, 0, &text);
             prop_assert_eq!(live.read(reply).map(|writing| writing.text), Some(text));
         }
     }

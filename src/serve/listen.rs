@@ -46,6 +46,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// under way finish.
 pub async fn serve(app: Arc<App>, listener: TcpListener) -> io::Result<()> {
     let house = House::new(&app);
+    let watched = app.clone();
+    app.tasks.spawn(async move { watched.stop.run_until_cancelled(watched.live.watch(&watched.store)).await });
     let base: Arc<str> = layers::base_path(&app).into();
     house.open_to_operators(&app).await?;
     house.accept(listener, router(&app), base, app.settings.server.max_connections).await;

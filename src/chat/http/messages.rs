@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{AppendHeaders, IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
 
+use super::accepted::{self, Wanted};
 use super::views::{AcceptedView, MessageView};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::billing;
 use crate::chat::{self, Sender, Slice, Text};
-use crate::http::replay::{REPLAYED, Request};
+use crate::http::replay::Request;
 use crate::http::{ApiError, IdempotencyKey, Json, List, Page, Path, Query};
 use crate::ids::{ChatroomId, MessageId};
 
@@ -70,10 +70,20 @@ pub(super) async fn list(
 }
 
 #[utoipa::path(
-    post, path = "/chatroom/{id}/message", tag = "Messages", params(("id" = ChatroomId, Path), IdempotencyKey),
+    post, path = "/chatroom/{id}/message", tag = "Messages", params(("id" = ChatroomId, Path), IdempotencyKey,
+        ("Prefer" = Option<String>, Header, description = "`wait=30`: answer when the reply has ended, but in 30 seconds at most"),
+        ("Accept" = Option<String>, Header, description = "`text/event-stream`: answer with the reply's live events")),
     request_body = PostMessage,
-    responses((status = 202, description = "Taken in; the reply will be written", body = AcceptedView,
-        headers(("Location" = String, description = "The reply"), ("Idempotency-Replayed" = String)))),
+    responses(
+        (status = 202, description = "Taken in; the reply will be written", body = AcceptedView,
+            headers(("Location" = String, description = "The reply"), ("Idempotency-Replayed" = String),
+                ("Preference-Applied" = String))),
+        (status = 200, description = "With `Prefer: wait=30` the reply has ended within that time (at most 50 seconds); with \
+            `Accept: text/event-stream` the reply's live events",
+            content((AcceptedView = "application/json"), (String = "text/event-stream")),
+            headers(("Location" = String, description = "The reply"), ("Idempotency-Replayed" = String),
+                ("Preference-Applied" = String))),
+    ),
     extensions(("x-problems" = json!(["chatroom_not_found", "message_not_found", "idempotency_mismatch",
         "context_overflow", "budget_exhausted",
         {"code": "prompt_limit_reached", "members": {"prompts": {"$ref": "#/components/schemas/Prompts"}}}]))),
@@ -84,6 +94,7 @@ pub(super) async fn post(
     signed_in: SignedIn,
     Path(id): Path<ChatroomId>,
     key: Option<IdempotencyKey>,
+    wanted: Wanted,
     Json(body): Json<PostMessage>,
 ) -> Result<Response, ApiError> {
     let text = Text::try_from(body.content).map_err(|error| ApiError::field("content", error.to_string()))?;
@@ -99,13 +110,7 @@ pub(super) async fn post(
         let now = app.clock.now();
         error.problem(now.next_midnight().since(now).as_secs() + 1)
     })?;
-    let location = [(
-        header::LOCATION,
-        format!("{}/chatroom/{id}/messages/{}", app.settings.server.base_path(), accepted.reply.id),
-    )];
-    let replayed = accepted.is_replay.then_some(REPLAYED);
-    let body = Json(AcceptedView::from(accepted));
-    Ok((StatusCode::ACCEPTED, location, AppendHeaders(replayed), body).into_response())
+    accepted::answer(app, signed_in, accepted, wanted).await
 }
 
 #[utoipa::path(

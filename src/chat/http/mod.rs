@@ -1,5 +1,7 @@
 //! Chatrooms and messages over HTTP: JSON in and out, errors to status.
 
+mod accepted;
+mod events;
 mod messages;
 mod models;
 mod problems;
@@ -25,5 +27,7 @@ pub fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(messages::post))
         .routes(alias(routes!(messages::post), "/chatroom/{id}/messages"))
         .routes(routes!(messages::show))
+        .routes(routes!(events::of_room))
+        .routes(routes!(events::of_rooms))
         .routes(routes!(models::list))
 }

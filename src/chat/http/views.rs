@@ -127,6 +127,12 @@ pub(super) struct MessageView {
     /// Of a reply that waits out a passing fault: when it is tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_at: Option<Moment>,
+    /// Of a reply that waits: its place among those of its room, 1 for the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<i64>,
+    /// Of a reply that waits: about how long until it is written, once it is known how long answers take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta_seconds: Option<u64>,
     /// Of a reply: how often it was begun.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<i64>,
@@ -162,6 +168,8 @@ impl From<Message> for MessageView {
             usage: message.usage,
             error: message.error,
             retry_at: message.retry_at,
+            position: message.position,
+            eta_seconds: message.eta_seconds,
             attempt: (message.role == Role::Model).then_some(message.attempt),
             prompt: message.charged.map(|charged| PromptView { charged, reason: status }),
         }

@@ -1,0 +1,157 @@
+//! [`Follower`]: one reader, told what happens as it happens.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cursor::Cursor;
+use super::sql::{self, Head};
+use super::tell::{Item, Teller, plan};
+use super::{Event, Follows};
+use crate::app::App;
+use crate::chat::read::estimate_wait;
+use crate::chat::{Message, ReadError};
+use crate::ids::{ChatroomId, UserId};
+use crate::live::{Heard, Listener, Place};
+use crate::store;
+
+/// Messages that are read with their text at a time: how much waits for a slow reader at most.
+const AT_A_TIME: usize = 16;
+/// Between two looks while the database is away.
+const DATABASE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Follows a room, a reply or all rooms of a person.
+///
+/// Nothing is kept for a reader but what they have seen: whoever reads slowly is told more at a time, and whoever comes
+/// back with their cursor is told what is missing.
+#[derive(Debug)]
+pub struct Follower {
+    app: Arc<App>,
+    owner: UserId,
+    teller: Teller,
+    listener: Listener,
+    /// What happened and was not told yet, through `until`.
+    plan: VecDeque<Item>,
+    until: i64,
+    heads: Vec<Head>,
+    /// The database may say something that was not planned for.
+    is_behind: bool,
+}
+
+impl Follower {
+    /// Goes on from `cursor`; without one, from now, with the text of what is being written.
+    pub async fn begin(
+        app: &Arc<App>,
+        owner: UserId,
+        what: Follows,
+        cursor: Option<Cursor>,
+    ) -> Result<Self, ReadError> {
+        let place = what.room().map_or(Place::RoomsOf(owner), Place::Room);
+        // Before the first look: what is rung after it is not missed.
+        let listener = app.live.listen(owner, place);
+        let mut reader = app.store.read().await?;
+        if let Some(room) = what.room()
+            && !sql::is_owner(&mut reader, owner, room).await?
+        {
+            return Err(ReadError::NoSuchRoom);
+        }
+        let newest = sql::newest_rev(&mut reader, owner).await?.ok_or(ReadError::NoSuchRoom)?;
+        // One from before the database was restored to an earlier day goes on from now.
+        let cursor = cursor.filter(|cursor| cursor.rev <= newest).unwrap_or_else(|| Cursor::after(newest));
+        let teller = Teller::new(cursor, what);
+        let app = Arc::clone(app);
+        Ok(Self { app, owner, teller, listener, plan: VecDeque::new(), until: 0, heads: Vec::new(), is_behind: true })
+    }
+
+    /// Whether it tells the text of replies, too.
+    #[must_use]
+    pub fn tells_text(&self) -> bool {
+        self.teller.what != Follows::Rooms
+    }
+
+    /// Waits for what is to be told next, with the cursor behind it; None after the last. Safe to give up and call again.
+    pub async fn next(&mut self) -> Option<(Event, Cursor)> {
+        loop {
+            if let Some(told) = self.teller.ready.pop_front() {
+                return Some(told);
+            }
+            if self.teller.is_over {
+                return None;
+            }
+            match self.look().await {
+                Ok(()) if !self.teller.ready.is_empty() || !self.plan.is_empty() => {}
+                Ok(()) => self.is_behind = self.listener.rung().await == Heard::Change,
+                Err(cause) => {
+                    tracing::warn!(%cause, "live events wait for the database");
+                    tokio::time::sleep(DATABASE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// What happened in the database comes first, then what is being written now.
+    async fn look(&mut self) -> store::Result<()> {
+        if self.plan.is_empty() && self.is_behind {
+            self.read_plan().await?;
+            self.is_behind = false;
+        }
+        if !self.plan.is_empty() {
+            self.tell_some().await?;
+        }
+        if self.plan.is_empty() && !self.teller.is_over {
+            self.teller.told_through(self.until);
+            self.teller.tell_live(&self.heads, &self.app.live);
+        }
+        Ok(())
+    }
+
+    async fn read_plan(&mut self) -> store::Result<()> {
+        let (what, mut reader) = (self.teller.what, self.app.store.read().await?);
+        // The heads first: what ended before one came forward is in the plan.
+        let heads = sql::heads(&mut reader, self.owner, what.room()).await?;
+        let newest = sql::newest_rev(&mut reader, self.owner).await?;
+        let is_there = match what.room() {
+            Some(room) => sql::is_owner(&mut reader, self.owner, room).await?,
+            None => true,
+        };
+        let Some(newest) = newest.filter(|_| is_there) else {
+            self.teller.is_over = true;
+            self.teller.push(Event::RoomDeleted);
+            return Ok(());
+        };
+        let seen = self.teller.cursor.whole();
+        let traces = sql::traces(&mut reader, self.owner, what, seen).await?;
+        let shown = sql::shown(&mut reader, self.owner, what, seen).await?;
+        self.plan = plan(&self.teller.cursor, &traces, shown, newest);
+        (self.until, self.heads) = (newest, heads);
+        Ok(())
+    }
+
+    async fn tell_some(&mut self) -> store::Result<()> {
+        let some = self.plan.len().min(AT_A_TIME);
+        let ids = self.plan.range(..some).filter_map(Item::message).collect();
+        let mut reader = self.app.store.read().await?;
+        let messages = sql::messages(&mut reader, ids).await?;
+        let messages = messages.into_iter().map(|mut message| {
+            estimate_wait(&self.app, &mut message);
+            (message.id, message)
+        });
+        let messages = messages.collect();
+        let items: Vec<_> = self.plan.drain(..some).collect();
+        let next = self.plan.front().map(Item::rev);
+        self.teller.tell(items, &messages, next);
+        let is_over = |head: &Head| messages.get(&head.id).is_some_and(Message::has_ended);
+        self.heads.retain(|head| !is_over(head));
+        Ok(())
+    }
+}
+
+impl Follows {
+    /// None: all rooms.
+    const fn room(self) -> Option<ChatroomId> {
+        match self {
+            Self::Room(room) | Self::Reply { room, .. } => Some(room),
+            Self::Rooms => None,
+        }
+    }
+}
