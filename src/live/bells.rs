@@ -1,6 +1,6 @@
 //! Bells: whoever waits for something to change listens, whoever changed it rings. Nobody is told what changed; they look.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -30,8 +30,6 @@ pub enum Place {
 
 #[derive(Debug)]
 struct Bell {
-    /// Whose room it is.
-    owner: UserId,
     /// Counts the changes; it is also sent without being raised, when there is more text.
     changes: watch::Sender<u64>,
     listeners: usize,
@@ -47,9 +45,9 @@ pub struct Listener {
 }
 
 impl Bells {
-    pub(super) fn listen(&self, owner: UserId, place: Place) -> Listener {
+    pub(super) fn listen(&self, place: Place) -> Listener {
         let mut bells = locked(&self.0);
-        let bell = bells.entry(place).or_insert_with(|| Bell { owner, changes: watch::channel(0).0, listeners: 0 });
+        let bell = bells.entry(place).or_insert_with(|| Bell { changes: watch::channel(0).0, listeners: 0 });
         bell.listeners += 1;
         let changes = bell.changes.subscribe();
         let heard = *changes.borrow();
@@ -58,26 +56,13 @@ impl Bells {
 
     pub(super) fn ring(&self, place: Place, what: Heard) {
         if let Some(bell) = locked(&self.0).get(&place) {
-            bell.ring(what);
+            bell.changes.send_modify(|changes| *changes += u64::from(what == Heard::Change));
         }
     }
 
-    /// Everybody with a listener.
-    pub(super) fn owners(&self) -> HashSet<UserId> {
-        locked(&self.0).values().map(|bell| bell.owner).collect()
-    }
-
-    /// Rings all bells of these people.
-    pub(super) fn ring_all_of(&self, owners: &HashSet<UserId>) {
-        for bell in locked(&self.0).values().filter(|bell| owners.contains(&bell.owner)) {
-            bell.ring(Heard::Change);
-        }
-    }
-}
-
-impl Bell {
-    fn ring(&self, what: Heard) {
-        self.changes.send_modify(|changes| *changes += u64::from(what == Heard::Change));
+    /// Where anybody listens.
+    pub(super) fn places(&self) -> Vec<Place> {
+        locked(&self.0).keys().copied().collect()
     }
 }
 
@@ -117,10 +102,9 @@ mod tests {
     #[tokio::test]
     async fn a_bell_is_heard_by_all_who_listen_there_and_by_nobody_else() {
         let bells = Bells::default();
-        let owner = UserId::new(Moment::from_millis(0));
         let place = Place::Room(ChatroomId::new(Moment::from_millis(0)));
-        let (mut first, mut second) = (bells.listen(owner, place), bells.listen(owner, place));
-        let mut elsewhere = bells.listen(owner, Place::RoomsOf(owner));
+        let (mut first, mut second) = (bells.listen(place), bells.listen(place));
+        let mut elsewhere = bells.listen(Place::RoomsOf(UserId::new(Moment::from_millis(0))));
         bells.ring(place, Heard::Change);
         bells.ring(place, Heard::Text);
         for listener in [&mut first, &mut second] {
@@ -131,9 +115,7 @@ mod tests {
         drop(first);
         bells.ring(place, Heard::Text);
         assert_eq!(second.rung().now_or_never(), Some(Heard::Text));
-        bells.ring_all_of(&bells.owners());
-        assert_eq!(second.rung().now_or_never(), Some(Heard::Change));
-        assert_eq!(elsewhere.rung().now_or_never(), Some(Heard::Change));
+        assert_eq!(bells.places().len(), 2);
         drop((second, elsewhere));
         assert!(locked(&bells.0).is_empty(), "nothing stays of who has gone");
     }

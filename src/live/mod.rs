@@ -137,8 +137,8 @@ impl Live {
 
     /// What is rung from now on is heard.
     #[must_use]
-    pub fn listen(&self, owner: UserId, place: Place) -> Listener {
-        self.bells.listen(owner, place)
+    pub fn listen(&self, place: Place) -> Listener {
+        self.bells.listen(place)
     }
 
     /// Says how long an answer took.

@@ -16,6 +16,8 @@ mod first_answer;
 mod hanging;
 mod harness;
 mod idempotency;
+mod live;
+mod live_schedules;
 mod logs;
 mod messages;
 mod models;

@@ -8,6 +8,7 @@
 #[path = "../api/harness/mod.rs"]
 mod harness;
 mod mutation;
+#[allow(dead_code, reason = "another test needs more of it")]
 mod random;
 mod request;
 mod stage;

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 
+#[derive(Clone)]
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -46,5 +47,11 @@ impl Random {
         const LETTERS: [char; 16] =
             ['a', 'Z', '0', ' ', '.', '-', '_', '\'', '"', '\\', '<', 'ä', 'न', '中', '😀', '\u{202e}'];
         (0..length).map(|_| *self.pick(&LETTERS)).collect()
+    }
+
+    /// Up to a few letters of any script, of every length in UTF-8, some of which belong together.
+    pub(crate) fn letters(&mut self) -> String {
+        const LETTERS: [&str; 8] = ["a", " ", "\n", "ä", "नमस्ते", "你好", "👩‍👩‍👧", "\u{202e}"];
+        (0..=self.below(4)).map(|_| *self.pick(&LETTERS)).collect()
     }
 }

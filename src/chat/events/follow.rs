@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cursor::Cursor;
-use super::sql::{self, Head};
+use super::sql::{self, Head, Standing};
 use super::tell::{Item, Teller, plan};
 use super::{Event, Follows};
 use crate::app::App;
@@ -48,19 +48,15 @@ impl Follower {
     ) -> Result<Self, ReadError> {
         let place = what.room().map_or(Place::RoomsOf(owner), Place::Room);
         // Before the first look: what is rung after it is not missed.
-        let listener = app.live.listen(owner, place);
-        let mut reader = app.store.read().await?;
-        if let Some(room) = what.room()
-            && !sql::is_owner(&mut reader, owner, room).await?
-        {
-            return Err(ReadError::NoSuchRoom);
-        }
-        let newest = sql::newest_rev(&mut reader, owner).await?.ok_or(ReadError::NoSuchRoom)?;
+        let listener = app.live.listen(place);
+        let (app, teller) = (Arc::clone(app), Teller::new(Cursor::default(), what));
+        let mut follower =
+            Self { app, owner, teller, listener, plan: VecDeque::new(), until: 0, heads: Vec::new(), is_behind: false };
+        let newest = follower.standing().await?.ok_or(ReadError::NoSuchRoom)?.newest;
         // One from before the database was restored to an earlier day goes on from now.
-        let cursor = cursor.filter(|cursor| cursor.rev <= newest).unwrap_or_else(|| Cursor::after(newest));
-        let teller = Teller::new(cursor, what);
-        let app = Arc::clone(app);
-        Ok(Self { app, owner, teller, listener, plan: VecDeque::new(), until: 0, heads: Vec::new(), is_behind: true })
+        follower.teller.cursor = cursor.filter(|cursor| cursor.rev <= newest).unwrap_or_else(|| Cursor::after(newest));
+        follower.read_plan().await?;
+        Ok(follower)
     }
 
     /// Whether it tells the text of replies, too.
@@ -105,23 +101,26 @@ impl Follower {
         Ok(())
     }
 
+    /// None when the room or the person is gone.
+    async fn standing(&self) -> store::Result<Option<Standing>> {
+        let room = self.teller.what.room();
+        let standing = sql::standing(&mut self.app.store.read().await?, self.owner, room).await?;
+        Ok(standing.filter(|standing| room.is_none() || standing.room.is_some()))
+    }
+
     async fn read_plan(&mut self) -> store::Result<()> {
-        let (what, mut reader) = (self.teller.what, self.app.store.read().await?);
+        let (what, seen) = (self.teller.what, self.teller.cursor.whole());
         // The heads first: what ended before one came forward is in the plan.
-        let heads = sql::heads(&mut reader, self.owner, what.room()).await?;
-        let newest = sql::newest_rev(&mut reader, self.owner).await?;
-        let is_there = match what.room() {
-            Some(room) => sql::is_owner(&mut reader, self.owner, room).await?,
-            None => true,
-        };
-        let Some(newest) = newest.filter(|_| is_there) else {
+        let heads = sql::heads(&mut self.app.store.read().await?, self.owner, what.room()).await?;
+        let Some(Standing { newest, room, shown }) = self.standing().await? else {
             self.teller.is_over = true;
             self.teller.push(Event::RoomDeleted);
             return Ok(());
         };
-        let seen = self.teller.cursor.whole();
-        let traces = sql::traces(&mut reader, self.owner, what, seen).await?;
-        let shown = sql::shown(&mut reader, self.owner, what, seen).await?;
+        let mut reader = self.app.store.read().await?;
+        let is_news = |rev: Option<i64>| rev.unwrap_or(newest) > seen;
+        let traces = if is_news(room) { sql::traces(&mut reader, self.owner, what, seen).await? } else { Vec::new() };
+        let shown = if is_news(shown) { sql::shown(&mut reader, self.owner, what, seen).await? } else { Vec::new() };
         self.plan = plan(&self.teller.cursor, &traces, shown, newest);
         (self.until, self.heads) = (newest, heads);
         Ok(())

@@ -21,15 +21,24 @@ pub(super) struct Trace {
     pub is_open: bool,
 }
 
-/// The number of the person's newest transaction; None when they are gone.
-pub(super) async fn newest_rev(on: &mut impl On, owner: UserId) -> Result<Option<i64>> {
-    let row = fetch_optional!(on, (i64,), "select rev from queue_users where user_id = $1", owner)?;
-    Ok(row.map(|(rev,)| rev))
+/// How far a person's changes are, and of a room of theirs the last that changed it and the last that changed what it shows.
+#[derive(Clone, Copy, Debug, sqlx::FromRow)]
+pub(super) struct Standing {
+    pub newest: i64,
+    pub room: Option<i64>,
+    pub shown: Option<i64>,
 }
 
-pub(super) async fn is_owner(on: &mut impl On, owner: UserId, room: ChatroomId) -> Result<bool> {
-    let row = fetch_optional!(on, (i64,), "select rev from chatrooms where id = $1 and owner = $2", room, owner)?;
-    Ok(row.is_some())
+/// None when the person is gone.
+pub(super) async fn standing(on: &mut impl On, owner: UserId, room: Option<ChatroomId>) -> Result<Option<Standing>> {
+    fetch_optional!(
+        on,
+        Standing,
+        "select q.rev as newest, r.rev as room, r.shown_rev as shown
+         from queue_users q left join chatrooms r on r.id = $2 and r.owner = q.user_id where q.user_id = $1",
+        owner,
+        room
+    )
 }
 
 /// Replies at the head of their lanes: those that may be being written.

@@ -1,6 +1,6 @@
 //! A request being put together, and the answer to it.
 
-use reqwest::RequestBuilder;
+use reqwest::{Method, RequestBuilder};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
@@ -42,17 +42,42 @@ impl Call {
     }
 
     pub(crate) async fn send(self) -> Answer {
-        let (client, request) = self.request.build_split();
-        let request = request.expect("a request that can be sent");
-        let (method, path) = (request.method().clone(), request.url().path().to_owned());
-        let response = client.execute(request).await.expect("an answer");
+        let base_path = self.base_path.clone();
+        let (method, path, mut response) = self.execute().await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.bytes().await.expect("a whole answer").to_vec();
-        let answer = Answer { status, headers, body };
-        let path = path.strip_prefix(&self.base_path).unwrap_or(&path);
+        let body = if is_events(&headers) {
+            // They may have no end.
+            response.chunk().await.expect("a first event").unwrap_or_default()
+        } else {
+            response.bytes().await.expect("a whole answer")
+        };
+        let answer = Answer { status, headers, body: body.to_vec() };
+        let path = path.strip_prefix(&base_path).unwrap_or(&path);
         contract::hold(&method, path, &answer);
         answer
     }
+
+    /// Sends it and reads no further than the head of an answer with events.
+    pub(super) async fn open(self) -> reqwest::Response {
+        let base_path = self.base_path.clone();
+        let (method, path, response) = self.execute().await;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        assert!(status == 200 && is_events(&headers), "{}", response.text().await.unwrap_or_default());
+        let path = path.strip_prefix(&base_path).unwrap_or(&path);
+        contract::hold(&method, path, &Answer { status, headers, body: b"retry: 2000".to_vec() });
+        response
+    }
+
+    async fn execute(self) -> (Method, String, reqwest::Response) {
+        let (client, request) = self.request.build_split();
+        let request = request.expect("a request that can be sent");
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        (method, path, client.execute(request).await.expect("an answer"))
+    }
+}
+
+fn is_events(headers: &HeaderMap) -> bool {
+    headers.get("content-type").is_some_and(|kind| kind == "text/event-stream")
 }
 
 #[derive(Clone, Debug)]

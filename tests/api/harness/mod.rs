@@ -9,6 +9,7 @@ mod called;
 pub(crate) mod chat;
 mod contract;
 mod database;
+pub(crate) mod live;
 mod person;
 pub(crate) mod shop;
 mod strict;
