@@ -28,6 +28,10 @@ impl Request {
         Self::new("POST", path, &format!("stripe-signature: {signature}\r\n"), body)
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     fn new(method: &str, path: &str, proof: &str, body: &str) -> Self {
         let length = body.len();
         Self(

@@ -8,6 +8,7 @@ mod bare;
 mod claim;
 mod engine;
 mod http;
+mod live;
 mod load;
 mod person;
 mod process;
@@ -73,6 +74,9 @@ async fn measure_all(scale: Scale, only: &[&String]) -> anyhow::Result<Report> {
         }
         if wanted("replies") {
             replies::measure(&engine, scale, &mut report).await.with_context(|| format!("replies, {name}"))?;
+        }
+        if wanted("live") {
+            live::measure(&engine, scale, &mut report).await.with_context(|| format!("live, {name}"))?;
         }
         if wanted("claim") {
             claim::measure(&engine, scale, &mut report).await.with_context(|| format!("claim, {name}"))?;

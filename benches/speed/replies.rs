@@ -30,14 +30,14 @@ pub(crate) async fn measure(engine: &Engine, scale: Scale, report: &mut Report) 
 }
 
 /// A server whose Gemini is the stand-in at `gemini`.
-struct Setup {
-    gemini: Process,
-    server: Process,
+pub(crate) struct Setup {
+    pub(crate) gemini: Process,
+    pub(crate) server: Process,
     fresh: Fresh,
 }
 
 impl Setup {
-    async fn new(engine: &Engine, rule: &serde_json::Value) -> anyhow::Result<Self> {
+    pub(crate) async fn new(engine: &Engine, rule: &serde_json::Value) -> anyhow::Result<Self> {
         let fresh = engine.fresh().await?;
         let gemini = stand_in(fresh.folder.path()).await?;
         Connection::open(gemini.address).await?.send(&Request::post("/sandbox/script", None, rule)).await?.json()?;

@@ -126,6 +126,7 @@ async fn a_fault_that_is_waited_out_is_told_and_the_text_begins_anew() {
     assert_eq!((&waits["attempt"], waits["retry_at"].is_string()), (&json!(1), true), "{waits}");
     assert!(waits["error"]["code"].is_string(), "{waits}");
     app.clock.advance(Duration::from_secs(60));
+    app.app.live.ring_for_jobs();
     let rest = reader.until("reply.completed").await;
     assert_eq!((rest[0].name.as_str(), &rest[0].data["attempt"]), ("reply.restarted", &json!(2)));
     assert_eq!(text(&rest), "four five");

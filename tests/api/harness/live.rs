@@ -9,7 +9,7 @@ use super::answer::Call;
 use super::person::Person;
 
 /// Longer than a bell that is never rung takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// One open stream.
 #[derive(Debug)]
