@@ -4,6 +4,7 @@
 //! what is lost here is written again from the reply's holder, or read from the database.
 
 mod bells;
+mod stops;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,6 +17,7 @@ use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::store::Signal;
 
 pub use bells::{Listener, Place};
+pub use stops::Stop;
 
 /// How often the bell of other processes is listened for: one system call each time.
 const LISTEN_EVERY: Duration = Duration::from_millis(500);
@@ -25,6 +27,7 @@ const LISTEN_EVERY: Duration = Duration::from_millis(500);
 pub struct Live {
     replies: Mutex<HashMap<MessageId, Writing>>,
     bells: bells::Bells,
+    stops: stops::Stops,
     jobs: Notify,
     /// The bell of commands that run beside the server.
     signal: Option<Signal>,
@@ -103,6 +106,17 @@ impl Live {
     #[must_use]
     pub fn listen(&self, place: Place) -> Listener {
         self.bells.listen(place)
+    }
+
+    /// From now on this attempt at a reply hears when it is to stop.
+    #[must_use]
+    pub fn hear_stop(&self, reply: MessageId, attempt: i64) -> Stop {
+        self.stops.hear(reply, attempt)
+    }
+
+    /// Says that a reply is wanted no more, to whoever is writing it.
+    pub fn stop(&self, reply: MessageId) {
+        self.stops.tell(reply);
     }
 
     /// Says that there may be a job to claim.

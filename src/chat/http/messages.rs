@@ -11,7 +11,7 @@ use super::views::{AcceptedView, MessageView};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::billing;
-use crate::chat::{self, Sender, Slice, Text};
+use crate::chat::{self, Accepted, SendError, Sender, Slice, Text};
 use crate::http::replay::{REPLAYED, Request};
 use crate::http::{ApiError, IdempotencyKey, Json, List, Page, Path, Query};
 use crate::ids::{ChatroomId, MessageId};
@@ -86,26 +86,41 @@ pub(super) async fn post(
     key: Option<IdempotencyKey>,
     Json(body): Json<PostMessage>,
 ) -> Result<Response, ApiError> {
-    let text = Text::try_from(body.content).map_err(|error| ApiError::field("content", error.to_string()))?;
+    let text = body.text()?;
     let request = key.map(|key| Request::new(key.as_str().to_owned(), &["send", &id.to_string(), text.as_str()]));
-    let daily_limit = billing::daily_limit(&app.settings.quota, signed_in.plan);
-    let sender = Sender { user: signed_in.user, daily_limit };
-    // In a task of its own: a client that hangs up in the middle must not leave a job without its bell.
-    let work = {
-        let app = Arc::clone(&app);
-        async move { chat::send(&app, sender, id, &text, request.as_ref()).await }
-    };
-    let accepted = app.tasks.spawn(work).await.map_err(ApiError::internal)?.map_err(|error| {
+    let (sender, house) = (sender(&app, &signed_in), Arc::clone(&app));
+    let accepted = taken_in(&app, async move { chat::send(&house, sender, id, &text, request.as_ref()).await }).await?;
+    Ok(accepted_answer(&app, accepted))
+}
+
+impl PostMessage {
+    pub(super) fn text(self) -> Result<Text, ApiError> {
+        Text::try_from(self.content).map_err(|error| ApiError::field("content", error.to_string()))
+    }
+}
+
+pub(super) fn sender(app: &App, signed_in: &SignedIn) -> Sender {
+    Sender { user: signed_in.user, daily_limit: billing::daily_limit(&app.settings.quota, signed_in.plan) }
+}
+
+/// Does it in a task of its own: a client that hangs up in the middle must not leave a job without its bell.
+pub(super) async fn taken_in(
+    app: &App,
+    work: impl Future<Output = Result<Accepted, SendError>> + Send + 'static,
+) -> Result<Accepted, ApiError> {
+    app.tasks.spawn(work).await.map_err(ApiError::internal)?.map_err(|error| {
         let now = app.clock.now();
         error.problem(now.next_midnight().since(now).as_secs() + 1)
-    })?;
-    let location = [(
-        header::LOCATION,
-        format!("{}/chatroom/{id}/messages/{}", app.settings.server.base_path(), accepted.reply.id),
-    )];
+    })
+}
+
+/// 202, and where the reply is.
+pub(super) fn accepted_answer(app: &App, accepted: Accepted) -> Response {
+    let (base, reply) = (app.settings.server.base_path(), &accepted.reply);
+    let location = [(header::LOCATION, format!("{base}/chatroom/{}/messages/{}", reply.chatroom_id, reply.id))];
     let replayed = accepted.is_replay.then_some(REPLAYED);
     let body = Json(AcceptedView::from(accepted));
-    Ok((StatusCode::ACCEPTED, location, AppendHeaders(replayed), body).into_response())
+    (StatusCode::ACCEPTED, location, AppendHeaders(replayed), body).into_response()
 }
 
 #[utoipa::path(

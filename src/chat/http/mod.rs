@@ -1,5 +1,6 @@
 //! Chatrooms and messages over HTTP: JSON in and out, errors to status.
 
+mod branches;
 mod messages;
 mod models;
 mod problems;
@@ -24,6 +25,8 @@ pub fn router() -> OpenApiRouter<Arc<App>> {
         .routes(alias(routes!(messages::list), "/chatroom/{id}/message"))
         .routes(routes!(messages::post))
         .routes(alias(routes!(messages::post), "/chatroom/{id}/messages"))
-        .routes(routes!(messages::show))
+        .routes(routes!(messages::show, branches::edit))
+        .routes(routes!(branches::cancel))
+        .routes(routes!(branches::regenerate))
         .routes(routes!(models::list))
 }
