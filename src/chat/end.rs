@@ -218,12 +218,9 @@ async fn store_reply(
     }
     let blank = |status| sql::Ending { usage, refunded_at, ..sql::Ending::blank(status, claim.attempt, rev) };
     let ending = match verdict {
-        Verdict::Complete { text, finish_reason, model, .. } => sql::Ending {
-            content: text,
-            finish_reason: Some(finish_reason),
-            model: Some(model),
-            ..blank("complete")
-        },
+        Verdict::Complete { text, finish_reason, model, .. } => {
+            sql::Ending { content: text, finish_reason: Some(finish_reason), model: Some(model), ..blank("complete") }
+        }
         Verdict::Failed { fault, .. } => sql::Ending { error: Some(fault), ..blank("failed") },
         Verdict::Cancelled => sql::Ending {
             content: seen.text,

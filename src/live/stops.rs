@@ -50,7 +50,9 @@ impl Drop for Stop {
     }
 }
 
-fn locked(writing: &Mutex<BTreeMap<Attempt, CancellationToken>>) -> MutexGuard<'_, BTreeMap<Attempt, CancellationToken>> {
+fn locked(
+    writing: &Mutex<BTreeMap<Attempt, CancellationToken>>,
+) -> MutexGuard<'_, BTreeMap<Attempt, CancellationToken>> {
     writing.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -235,9 +235,13 @@ async fn the_same_key_is_the_same_edit_and_the_same_answer() {
         assert_eq!((&replay.json()["reply"]["id"], ada.prompts_used().await), (&first.json()["reply"]["id"], used));
         assert_eq!(replay.json()["message"], first.json()["message"]);
         assert_eq!(replay.json()["reply"]["status"], "complete", "as it stands now");
-        let elsewhere = format!("/chatroom/{room}/messages/{}{}", first.json()["reply"]["id"].as_str().expect("an id"),
-            if method == "POST" { "/regenerate" } else { "" });
-        let mismatch = if body.is_some() { call(path, &Some(other.clone())).await } else { call(&elsewhere, &body).await };
+        let elsewhere = format!(
+            "/chatroom/{room}/messages/{}{}",
+            first.json()["reply"]["id"].as_str().expect("an id"),
+            if method == "POST" { "/regenerate" } else { "" }
+        );
+        let mismatch =
+            if body.is_some() { call(path, &Some(other.clone())).await } else { call(&elsewhere, &body).await };
         assert_eq!(mismatch.expect(422).code(), "idempotency_mismatch");
     }
     let send = ada.call("POST", &format!("/chatroom/{room}/message")).header("idempotency-key", "b");

@@ -143,7 +143,9 @@ async fn a_reply_that_has_ended_stays_as_it_is() {
     let complete = ada.hears(&room, "hello").await;
     app.gemini.script(Rule::refuse(Fault::of(400)));
     let failed = ada.hears(&room, "hello").await;
+    app.gemini.script(Rule::say("one two").hold(1));
     let cancelled = ada.asks(&room, "hello").await;
+    app.until_held(1).await;
     let cancelled = ada.cancels(&room, &cancelled).await;
     app.settle().await;
     let used = ada.prompts_used().await;
