@@ -112,7 +112,7 @@ enum Question<'a> {
 }
 
 enum Outcome {
-    New { accepted: Accepted, rooms_rev: i64, being_written: Vec<MessageId> },
+    New { accepted: Box<Accepted>, rooms_rev: i64, being_written: Vec<MessageId> },
     Replay(MessageId),
 }
 
@@ -159,7 +159,7 @@ async fn accept(
         if let Some(request) = request {
             replay::keep(tx, sender.user, request, reply.id.0, now).await?;
         }
-        let accepted = Accepted { message, reply, prompts, room_rev: queue.rev, is_replay: false };
+        let accepted = Box::new(Accepted { message, reply, prompts, room_rev: queue.rev, is_replay: false });
         Ok::<_, SendError>(Outcome::New { accepted, rooms_rev, being_written })
     });
     match &outcome {
@@ -174,7 +174,7 @@ async fn accept(
                 app.live.stop(reply);
             }
             app.live.ring_for_jobs();
-            Ok(accepted)
+            Ok(*accepted)
         }
         Outcome::Replay(reply) => replayed(app, sender, room, reply).await,
     }

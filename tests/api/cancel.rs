@@ -129,7 +129,7 @@ async fn a_reply_that_waits_to_be_tried_again_ends_at_once() {
     assert_eq!((&reply["content"], &reply["attempt"]), (&json!(""), &json!(1)));
     app.settle().await;
     assert_eq!(fate(&ada.message(&room, &next).await).0, "complete", "nothing is waited for any more");
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     app.settle().await;
     assert_eq!((ada.message(&room, id).await, app.questions().len()), (reply, 2));
     assert_eq!((ada.prompts_used().await, app.count(IN_FLIGHT).await), (1, 0));
@@ -233,6 +233,30 @@ async fn what_an_operator_has_written_after_all_is_not_cancelled_by_what_was_sai
     app.settle().await;
     let reply: Value = ada.message(&room, &id).await;
     assert_eq!((fate(&reply).0, charged(&reply)), ("complete", Some(false)));
+}
+
+#[tokio::test]
+async fn what_leaves_a_lane_lets_nobody_past_its_head() {
+    let app = TestApp::start().await;
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    app.gemini.script(Rule::refuse(Fault::of(400)));
+    let failed = ada.hears(&room, "hello").await;
+    app.gemini.script(Rule::say("one two").hold(1));
+    let written = ada.asks(&room, "and then?").await;
+    app.until_held(1).await;
+    // An older reply waits again, behind the one that is being written.
+    let id = failed["id"].as_str().expect("an id");
+    chat::retry_reply(&app.app, id.parse().expect("an id")).await.expect("it is promised once more");
+    let newest = ada.asks(&room, "and at last?").await;
+    ada.cancels(&room, &newest).await;
+    let heads = "select count(*) from jobs where head";
+    assert_eq!((app.count(heads).await, app.count(IN_FLIGHT).await), (1, 1));
+    app.gemini.release();
+    app.settle().await;
+    for reply in [id, &written] {
+        assert_eq!(ada.message(&room, reply).await["status"], "complete");
+    }
 }
 
 #[tokio::test]
