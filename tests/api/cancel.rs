@@ -261,10 +261,10 @@ async fn what_leaves_a_lane_lets_nobody_past_its_head() {
 
 #[tokio::test]
 async fn deleting_a_room_hangs_up_at_once() {
-    let app = TestApp::start().await;
+    // Long enough that no renewal finds it.
+    let app = TestApp::with(|settings| settings.worker.lease = Duration::from_hours(1)).await;
     let (ada, room, _) = being_written(&app, 2).await;
     ada.delete(&format!("/chatroom/{room}")).await.expect(204);
-    // No clock moves: nothing is renewed.
     app.until_gemini(hung_up).await;
     app.settle().await;
     let tokens = count_tokens("one two ").cast_signed();
