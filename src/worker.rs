@@ -18,7 +18,7 @@ use crate::billing;
 use crate::chat::{self, Stopped};
 use crate::clock::Moment;
 use crate::ids::JobId;
-use crate::jobs::{self, Claim, EndError, Job, MOST_CRASHES, Wanted};
+use crate::jobs::{self, Claim, EndError, Job, MOST_CRASHES, Renewed, Wanted};
 use crate::store;
 
 /// How often the queue is looked at when no bell rings: while there is work, and while there is none (so that a
@@ -62,6 +62,18 @@ struct InHand {
 impl Held {
     fn jobs(&self) -> MutexGuard<'_, HashMap<JobId, InHand>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops those of `held` that the database no longer grants.
+    fn stop_lost(&self, held: &[JobId], renewed: &Renewed) {
+        let jobs = self.jobs();
+        for id in held {
+            if let Some(job) = jobs.get(id)
+                && renewed.get(id) != Some(&job.attempt)
+            {
+                job.lost.cancel();
+            }
+        }
     }
 }
 
@@ -201,23 +213,15 @@ impl Shift<'_> {
         let now = self.app.clock.now();
         let until = now.plus(self.app.settings.worker.lease);
         let renewed = if held.is_empty() {
-            HashMap::new()
+            Renewed::new()
         } else {
             jobs::renew(&self.app.store, self.app.node, &held, until).await?
         };
-        let jobs = self.held.jobs();
-        for id in held {
-            if let Some(job) = jobs.get(&id)
-                && renewed.get(&id) != Some(&job.attempt)
-            {
-                job.lost.cancel();
-            }
-        }
-        drop(jobs);
+        self.held.stop_lost(&held, &renewed);
         self.renewed_at = now;
         self.renewed = Instant::now();
         self.held.until.send_replace(until);
-        Ok(())
+        if renewed.is_empty() { Ok(()) } else { chat::heed_cancels(self.app).await }
     }
 
     /// True when something was claimed: there may be more. What is claimed begins at once: were a later claim to fail,

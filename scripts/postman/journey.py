@@ -229,6 +229,7 @@ CALLS = {
         "body": {"mobile": "{{mobile}}", "otp": "{{otp}}", "new_password": "{{password}}"},
     },
     "POST /chatroom/create": {"after": [keep("other_room", "pm.response.json().id")]},
+    "PATCH /chatroom/{id}/messages/{message_id}": {"values": {"message_id": "{{message}}"}},
     "DELETE /chatroom/{id}": {"values": {"id": "{{other_room}}"}},
     "GET /metrics": {"status": 404, "code": "not_found"},
     "PATCH /user/me": {"body": {"username": "Ada Lovelace"}},

@@ -2,6 +2,7 @@
 //!
 //! No transaction is open while the network speaks.
 
+use std::mem::take;
 use std::time::Instant;
 
 use super::end::Verdict;
@@ -31,6 +32,10 @@ pub(super) async fn prepare(app: &App, claim: &Claim, reply: MessageId) -> store
     let Some(task) = sql::task(&mut app.store.read().await?, reply).await? else {
         return Ok(Prepared::Ended(Verdict::Gone));
     };
+    // Its holder died before it could, or has not heard of it yet.
+    if task.is_cancelled {
+        return Ok(Prepared::Ended(Verdict::Cancelled));
+    }
     if billing::budget(app).await? == Budget::Exhausted {
         return Ok(Prepared::Ended(Verdict::failed("budget_exhausted", "Today's budget is spent.", true)));
     }
@@ -61,11 +66,13 @@ pub(super) async fn prepare(app: &App, claim: &Claim, reply: MessageId) -> store
     Ok(Prepared::Request(Box::new(request), line))
 }
 
-/// What was asked so far. Its tokens are spent whatever becomes of the reply.
+/// What was asked so far, and what came of it. Its tokens are spent whatever becomes of the reply.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     pub model: Option<String>,
     pub usage: Option<Usage>,
+    /// What readers have seen.
+    pub text: String,
 }
 
 /// Streams the answer; each piece is live as soon as it is here, and what it has cost so far is in `asked`.
@@ -83,28 +90,27 @@ pub(super) async fn ask(
         Ok(stream) => stream,
         Err(error) => return Ok(refused(app, claim, line, &error)),
     };
-    let mut text = String::new();
     // An empty text already says which attempt is being written.
-    publish(app, claim, reply, &text, "")?;
+    publish(app, claim, reply, &asked.text, "")?;
     loop {
         let event = stream.next().await;
         asked.usage = stream.usage().map(Usage::from);
         match event {
-            Ok(Event::Text(piece)) if text.len() + piece.len() > LONGEST_ANSWER => {
-                return Ok(judge::complete(text, FinishReason::MaxTokens, request.model));
+            Ok(Event::Text(piece)) if asked.text.len() + piece.len() > LONGEST_ANSWER => {
+                return Ok(judge::complete(take(&mut asked.text), FinishReason::MaxTokens, request.model));
             }
             Ok(Event::Text(piece)) => {
-                if text.is_empty() {
+                if asked.text.is_empty() {
                     metrics::histogram!("gemini_first_text_seconds").record(since.elapsed());
                 }
-                publish(app, claim, reply, &text, &piece)?;
-                text.push_str(&piece);
+                publish(app, claim, reply, &asked.text, &piece)?;
+                asked.text.push_str(&piece);
             }
             Ok(Event::Thought(_)) => {}
             Ok(Event::End(outcome)) => {
                 metrics::histogram!("gemini_answer_seconds").record(since.elapsed());
                 app.live.note_answer(since.elapsed());
-                return Ok(judge::finished(text, outcome, request.model));
+                return Ok(judge::finished(take(&mut asked.text), outcome, request.model));
             }
             Err(error) => return Ok(refused(app, claim, line, &error)),
         }

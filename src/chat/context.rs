@@ -4,7 +4,7 @@
 //! first word. The question itself is always there; if it alone is too long, nothing is asked.
 
 use super::sql::{self, Place, Step, Task};
-use super::{SendError, Text, estimate};
+use super::{SendError, estimate};
 use crate::app::App;
 use crate::gemini::{Listed, Turn};
 use crate::store;
@@ -21,10 +21,10 @@ pub(super) struct Overflow {
 
 /// Refuses a message that could not be asked even without what came before it. Asks nobody, for a transaction is open:
 /// what the models take in was `listed` before.
-pub(super) fn must_fit(app: &App, place: &Place, text: &Text, listed: &Listed) -> Result<(), SendError> {
+pub(super) fn must_fit(app: &App, place: &Place, text: &str, listed: &Listed) -> Result<(), SendError> {
     let model = place.model.as_deref().unwrap_or(&app.settings.gemini.model);
     let fits = room_for(app, model, listed);
-    let estimated = fixed(place.system_instruction.as_deref()) + turn(text.as_str());
+    let estimated = fixed(place.system_instruction.as_deref()) + turn(text);
     if estimated > fits { Err(SendError::ContextOverflow { estimated, fits }) } else { Ok(()) }
 }
 

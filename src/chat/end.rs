@@ -6,7 +6,7 @@ use super::{Fault, Usage, sql};
 use crate::app::App;
 use crate::billing::{self, Tokens};
 use crate::clock::Moment;
-use crate::ids::MessageId;
+use crate::ids::{MessageId, UserId};
 use crate::jobs::{self, Claim, EndError};
 use crate::store::{self, Tx};
 
@@ -24,6 +24,8 @@ pub(super) enum Verdict {
     Failed {
         fault: Fault,
     },
+    /// It is wanted no more.
+    Cancelled,
     /// A fault that this or another model may get over: due again.
     Retry {
         fault: Fault,
@@ -52,16 +54,34 @@ impl Verdict {
         match self {
             Self::Complete { .. } => "complete",
             Self::Failed { .. } => "failed",
+            Self::Cancelled => "cancelled",
             Self::Retry { .. } => "retried",
             Self::Wait { .. } => "held",
             Self::HandBack => "handed_back",
             Self::Gone => "gone",
         }
     }
+
+    /// Whether the reply ends without having cost a prompt.
+    const fn is_free(&self, seen: Seen<'_>) -> bool {
+        match self {
+            Self::Failed { .. } => true,
+            Self::Cancelled => seen.text.is_empty(),
+            _ => false,
+        }
+    }
+}
+
+/// What readers have seen of an attempt: all that is left of it if it is cancelled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen<'a> {
+    pub text: &'a str,
+    pub model: Option<&'a str>,
 }
 
 /// Stores the verdict and what was spent, again and again while the database is away. Tokens count for the operator
-/// whatever came of them.
+/// whatever came of them. Of a reply that was to be tried again but is cancelled meanwhile, this is the end. The outcome's
+/// name.
 ///
 /// # Errors
 /// When the claim is in other hands; then nothing else was written.
@@ -70,23 +90,24 @@ pub(super) async fn settle(
     claim: &Claim,
     reply: MessageId,
     verdict: &Verdict,
+    seen: Seen<'_>,
     usage: Option<Usage>,
-) -> Result<(), EndError> {
-    loop {
-        match settle_once(app, claim, reply, verdict, usage).await {
+) -> Result<&'static str, EndError> {
+    let outcome = loop {
+        match settle_once(app, claim, reply, verdict, seen, usage).await {
             Err(EndError::Store(store::Error::Unavailable(cause))) => {
                 tracing::warn!(%cause, %reply, "the end of a reply waits for the database");
                 tokio::time::sleep(DATABASE_PAUSE).await;
             }
-            Ok(()) => break,
+            Ok(outcome) => break outcome,
             Err(EndError::Lost) => {
                 count_for_nothing(app, claim, usage).await;
                 return Err(EndError::Lost);
             }
             Err(other) => return Err(other),
         }
-    }
-    metrics::counter!("replies_total", "outcome" => verdict.name()).increment(1);
+    };
+    metrics::counter!("replies_total", "outcome" => outcome).increment(1);
     if let Some(usage) = usage {
         count_tokens(usage);
     }
@@ -94,7 +115,7 @@ pub(super) async fn settle(
         tracing::warn!(%reply, attempt = claim.attempt, code = fault.code, "a reply failed");
     }
     app.live.ring_for_jobs();
-    Ok(())
+    Ok(outcome)
 }
 
 /// The room was deleted under the reply, or somebody else has it: what was spent is spent all the same.
@@ -127,8 +148,9 @@ async fn settle_once(
     claim: &Claim,
     reply: MessageId,
     verdict: &Verdict,
+    seen: Seen<'_>,
     usage: Option<Usage>,
-) -> Result<(), EndError> {
+) -> Result<&'static str, EndError> {
     let now = app.clock.now();
     let Some((owner, room)) = claim.lane else { return Err(EndError::Lost) };
     crate::transaction!(app.store, |tx| {
@@ -136,14 +158,13 @@ async fn settle_once(
         if let Some(usage) = usage {
             billing::count_tokens(tx, owner, &now.day(), Tokens::from(usage)).await?;
         }
+        let again = matches!(verdict, Verdict::Retry { .. } | Verdict::Wait { .. } | Verdict::HandBack);
+        let is_cancelled = again && sql::is_cancel_requested(tx, reply).await?;
+        let verdict = if is_cancelled { &Verdict::Cancelled } else { verdict };
         match verdict {
-            Verdict::Complete { .. } => store_reply(tx, claim, verdict, usage, None, queue.rev, now).await?,
-            Verdict::Failed { .. } => {
-                let day = sql::charged_day(tx, reply).await?;
-                if let Some(day) = &day {
-                    billing::give_back(tx, owner, day).await?;
-                }
-                store_reply(tx, claim, verdict, usage, day.map(|_| now), queue.rev, now).await?;
+            Verdict::Complete { .. } | Verdict::Failed { .. } | Verdict::Cancelled => {
+                let refunded_at = if verdict.is_free(seen) { give_back(tx, owner, reply, now).await? } else { None };
+                store_reply(tx, claim, verdict, seen, usage, (refunded_at, queue.rev, now)).await?;
             }
             Verdict::Retry { fault, due, fallback } | Verdict::Wait { fault, due, fallback } => {
                 // Readers learn of the wait by the room's rev.
@@ -151,16 +172,35 @@ async fn settle_once(
                     sql::set_waiting(tx, reply, queue.rev, fallback.as_deref()).await?;
                 }
                 let note = fault.to_note();
-                return match verdict {
-                    Verdict::Wait { .. } => jobs::wait(tx, &queue, app.node, claim, *due, &note).await,
-                    _ => jobs::retry(tx, &queue, app.node, claim, *due, &note).await,
-                };
+                match verdict {
+                    Verdict::Wait { .. } => jobs::wait(tx, &queue, app.node, claim, *due, &note).await?,
+                    _ => jobs::retry(tx, &queue, app.node, claim, *due, &note).await?,
+                }
+                return Ok(verdict.name());
             }
-            Verdict::HandBack => return jobs::hand_back(tx, &queue, app.node, claim, now).await,
+            Verdict::HandBack => {
+                jobs::hand_back(tx, &queue, app.node, claim, now).await?;
+                return Ok(verdict.name());
+            }
             Verdict::Gone => {}
         }
-        jobs::finish(tx, &queue, app.node, claim, now).await
+        jobs::finish(tx, &queue, app.node, claim, now).await?;
+        Ok(verdict.name())
     })
+}
+
+/// Gives a reply's prompt back to the day it was taken from, unless it was before; when, for its row.
+pub(super) async fn give_back(
+    tx: &mut Tx,
+    owner: UserId,
+    reply: MessageId,
+    now: Moment,
+) -> store::Result<Option<Moment>> {
+    let day = sql::charged_day(tx, reply).await?;
+    if let Some(day) = &day {
+        billing::give_back(tx, owner, day).await?;
+    }
+    Ok(day.map(|_| now))
 }
 
 /// Room and message, in the order of the locks; the prompt of a reply without an answer went back before.
@@ -168,35 +208,25 @@ async fn store_reply(
     tx: &mut Tx,
     claim: &Claim,
     verdict: &Verdict,
+    seen: Seen<'_>,
     usage: Option<Usage>,
-    refunded_at: Option<Moment>,
-    rev: i64,
-    now: Moment,
+    (refunded_at, rev, now): (Option<Moment>, i64, Moment),
 ) -> Result<(), EndError> {
     let Some((_, room)) = claim.lane else { return Err(EndError::Lost) };
     if !sql::raise_rev(tx, room, rev).await? {
         return Err(EndError::Lost);
     }
-    let blank = sql::Ending {
-        status: "failed",
-        content: "",
-        finish_reason: None,
-        model: None,
-        usage,
-        error: None,
-        refunded_at,
-        attempt: claim.attempt,
-        rev,
-    };
+    let blank = |status| sql::Ending { usage, refunded_at, ..sql::Ending::blank(status, claim.attempt, rev) };
     let ending = match verdict {
-        Verdict::Complete { text, finish_reason, model, .. } => sql::Ending {
-            status: "complete",
-            content: text,
-            finish_reason: Some(finish_reason),
-            model: Some(model),
-            ..blank
+        Verdict::Complete { text, finish_reason, model, .. } => {
+            sql::Ending { content: text, finish_reason: Some(finish_reason), model: Some(model), ..blank("complete") }
+        }
+        Verdict::Failed { fault, .. } => sql::Ending { error: Some(fault), ..blank("failed") },
+        Verdict::Cancelled => sql::Ending {
+            content: seen.text,
+            model: seen.model.filter(|_| !seen.text.is_empty()),
+            ..blank("cancelled")
         },
-        Verdict::Failed { fault, .. } => sql::Ending { error: Some(fault), ..blank },
         Verdict::Retry { .. } | Verdict::Wait { .. } | Verdict::HandBack | Verdict::Gone => return Ok(()),
     };
     if sql::end_reply(tx, MessageId(claim.id.0), &ending, now).await? { Ok(()) } else { Err(EndError::Lost) }

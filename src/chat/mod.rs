@@ -3,7 +3,10 @@
 //! A message is accepted in one transaction (prompt, message, job) and answered later by the worker.
 //! Start reading at [`send`], then [`write_reply`].
 
+mod alternatives;
 mod ask;
+mod branch;
+mod cancel;
 mod clear;
 mod context;
 mod end;
@@ -28,6 +31,7 @@ use serde::Serialize;
 use crate::clock::Moment;
 use crate::ids::{ChatroomId, MessageId};
 
+pub use cancel::{CancelError, cancel, heed_cancels};
 pub use clear::sweep_deleted;
 pub use erase::{delete_rooms, has_rooms};
 pub use estimate::tokens;
@@ -37,7 +41,7 @@ pub use models::{NeverListed, Offered, models};
 pub use operator::{FailedReply, RetryError, failed_replies, retry_reply};
 pub use read::{ReadError, Slice, message, messages, room_with_messages};
 pub use rooms::{NewRoom, RoomChange, RoomError, change_room, delete_room, open_room, room};
-pub use send::{Accepted, SendError, Sender, send};
+pub use send::{Accepted, SendError, Sender, edit, regenerate, send};
 pub use text::{Text, TextError};
 pub use write::{Stopped, give_up, write_reply};
 
@@ -77,6 +81,14 @@ pub enum Status {
     Cancelled,
 }
 
+impl Status {
+    /// Whether a reply has ended for good.
+    #[must_use]
+    pub const fn is_end(self) -> bool {
+        matches!(self, Self::Complete | Self::Failed | Self::Cancelled)
+    }
+}
+
 /// Why a reply failed, or waits to be tried again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = ReplyError)]
@@ -95,6 +107,10 @@ pub struct Message {
     pub chatroom_id: ChatroomId,
     pub seq: i64,
     pub parent_id: Option<MessageId>,
+    /// Whether it lies on the room's current branch.
+    pub is_current: bool,
+    /// What else hangs on the same parent, oldest first.
+    pub alternatives: Vec<MessageId>,
     pub role: Role,
     pub content: String,
     pub status: Status,
@@ -113,14 +129,6 @@ pub struct Message {
     /// Of a reply that ended: whether its prompt was charged.
     pub charged: Option<bool>,
     pub revs: Revs,
-}
-
-impl Message {
-    /// Of a reply: whether it is complete, failed or cancelled.
-    #[must_use]
-    pub const fn has_ended(&self) -> bool {
-        matches!(self.status, Status::Complete | Status::Failed | Status::Cancelled)
-    }
 }
 
 /// The numbers of the transactions that made a message, ended it (a reply) and changed it last.

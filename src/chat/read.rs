@@ -1,6 +1,6 @@
 //! Reading messages: what the database says, and the text so far of what is being written.
 
-use super::{Chatroom, Message, Status, sql};
+use super::{Chatroom, Message, Status, alternatives, sql};
 use crate::app::App;
 use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::store::{self, On, Reader};
@@ -38,7 +38,9 @@ pub(super) async fn message_and_rev(
     let mut reader = app.store.read().await?;
     let rev = sql::room(&mut reader, owner, room).await?.ok_or(ReadError::NoSuchRoom)?.rev;
     let message = sql::message(&mut reader, room, id).await?.ok_or(ReadError::NoSuchMessage)?;
-    Ok((with_live_text(app, &mut reader, message).await?, rev))
+    let mut message = with_live_text(app, &mut reader, message).await?;
+    alternatives::add(&mut reader, std::slice::from_mut(&mut message)).await?;
+    Ok((message, rev))
 }
 
 /// Messages of a room of the caller's. `after` is a message to begin behind.
@@ -91,6 +93,7 @@ async fn read_slice(app: &App, reader: &mut Reader, room: ChatroomId, slice: Sli
     for message in found {
         messages.push(with_live_text(app, reader, message).await?);
     }
+    alternatives::add(reader, &mut messages).await?;
     Ok(messages)
 }
 

@@ -135,18 +135,21 @@ pub async fn delete_room(app: &App, owner: UserId, room: ChatroomId) -> Result<(
     let deleted = crate::transaction!(app.store, |tx| {
         let queue = jobs::lock(tx, owner).await?.ok_or(RoomError::NoSuchRoom)?;
         sql::lock_room(tx, owner, room).await?.ok_or(RoomError::NoSuchRoom)?;
-        for (reply, day) in sql::unfinished(tx, room).await? {
-            let has_text = app.live.read(reply).is_some_and(|writing| !writing.text.is_empty());
-            if let Some(day) = day.filter(|_| !has_text) {
-                billing::give_back(tx, owner, &day).await?;
+        let unfinished = sql::unfinished(tx, room).await?;
+        for (reply, day) in &unfinished {
+            let has_text = app.live.read(*reply).is_some_and(|writing| !writing.text.is_empty());
+            if let Some(day) = day.as_ref().filter(|_| !has_text) {
+                billing::give_back(tx, owner, day).await?;
             }
         }
         sql::disown_room(tx, room).await?;
         jobs::drop_lane(tx, &queue, room).await?;
         let rooms_rev = sql::raise_rooms_rev(tx, owner).await?;
-        Ok::<_, RoomError>(((), Some(rooms_rev)))
+        Ok::<_, RoomError>((unfinished, Some(rooms_rev)))
     });
-    conclude(people, deleted)?;
+    for (reply, _) in conclude(people, deleted)?.0 {
+        app.live.stop(reply);
+    }
     app.live.ring(owner, room);
     // What was being written there has made room for another reply of its owner's.
     app.live.ring_for_jobs();

@@ -1,12 +1,15 @@
-//! Taking a message in: prompt, message, reply and job in one transaction.
+//! Promising a reply: prompt, message, reply and job in one transaction.
+//!
+//! To [`send`], to [`edit`] and to [`regenerate`] are one act that differs in where the reply hangs.
 
-use super::{Message, Text, context, models, sql};
+use super::{Message, Role, Text, alternatives, branch, context, models, sql};
 use crate::app::App;
 use crate::billing::{self, Budget, Prompts};
+use crate::clock::Moment;
 use crate::http::replay::{self, Before, Request};
 use crate::ids::{ChatroomId, JobId, MessageId, UserId};
 use crate::jobs::{self, Waiting};
-use crate::store;
+use crate::store::{self, Tx};
 
 /// Who sends, and what they may.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +34,14 @@ pub struct Accepted {
 pub enum SendError {
     #[error("no such chatroom")]
     NoSuchRoom,
+    #[error("no such message")]
+    NoSuchMessage,
+    #[error("a person's message cannot be written again by the model")]
+    NotAReply,
+    #[error("the model's message cannot be edited")]
+    NotAUserMessage,
+    #[error("the reply has not ended")]
+    ReplyInProgress,
     #[error("the day's prompts are spent")]
     PromptLimitReached { prompts: Prompts },
     #[error("the message is about {estimated} tokens, of which {fits} fit")]
@@ -57,10 +68,65 @@ pub async fn send(
     text: &Text,
     request: Option<&Request>,
 ) -> Result<Accepted, SendError> {
+    accept(app, sender, room, Act::Send(text), request).await
+}
+
+/// Takes in what the sender would rather have said than `message`, beside it, and promises a reply to that: as [`send`] does.
+/// The old message stays with what followed it, off the current branch.
+pub async fn edit(
+    app: &App,
+    sender: Sender,
+    room: ChatroomId,
+    message: MessageId,
+    text: &Text,
+    request: Option<&Request>,
+) -> Result<Accepted, SendError> {
+    accept(app, sender, room, Act::Edit(message, text), request).await
+}
+
+/// Promises another reply to the question that `reply` has answered: as [`send`] does. The old one stays as an alternative,
+/// off the current branch.
+pub async fn regenerate(
+    app: &App,
+    sender: Sender,
+    room: ChatroomId,
+    reply: MessageId,
+    request: Option<&Request>,
+) -> Result<Accepted, SendError> {
+    accept(app, sender, room, Act::Regenerate(reply), request).await
+}
+
+#[derive(Clone, Copy)]
+enum Act<'a> {
+    Send(&'a Text),
+    Edit(MessageId, &'a Text),
+    Regenerate(MessageId),
+}
+
+/// What the new reply answers.
+enum Question<'a> {
+    /// Something that is said now, behind `parent`.
+    New { parent: Option<MessageId>, text: &'a str },
+    /// Something that was said before.
+    Old(Box<Message>),
+}
+
+enum Outcome {
+    New { accepted: Box<Accepted>, rooms_rev: i64, being_written: Vec<MessageId> },
+    Replay(MessageId),
+}
+
+async fn accept(
+    app: &App,
+    sender: Sender,
+    room: ChatroomId,
+    act: Act<'_>,
+    request: Option<&Request>,
+) -> Result<Accepted, SendError> {
     let listed = models::listed(app).await;
     let budget = billing::budget(app).await?;
     let now = app.clock.now();
-    let pair = sql::Pair { message: MessageId::new(now), reply: MessageId::new(now) };
+    let ids = (MessageId::new(now), MessageId::new(now));
     let change = app.people.change(sender.user);
     let outcome = crate::transaction!(app.store, |tx| {
         let queue = jobs::lock(tx, sender.user).await?.ok_or(SendError::NoSuchRoom)?;
@@ -72,7 +138,8 @@ pub async fn send(
             }
         }
         let place = sql::lock_room(tx, sender.user, room).await?.ok_or(SendError::NoSuchRoom)?;
-        context::must_fit(app, &place, text, &listed)?;
+        let question = act.question(tx, room, &place).await?;
+        context::must_fit(app, &place, question.text(), &listed)?;
         if budget == Budget::Exhausted {
             return Err(SendError::BudgetExhausted);
         }
@@ -80,15 +147,20 @@ pub async fn send(
             let prompts = billing::prompts(tx, sender.user, sender.daily_limit, now).await?;
             return Err(SendError::PromptLimitReached { prompts });
         };
-        sql::insert_pair(tx, room, &place, pair, text.as_str(), queue.rev, now).await?;
-        sql::advance_room(tx, room, &place, pair.reply, queue.rev, now).await?;
-        let waiting = Waiting { id: JobId::from(pair.reply), lane: room, seq: place.next_seq + 1, attempt: 0 };
+        let being_written = match act {
+            // It goes on where the branch ends.
+            Act::Send(_) => Vec::new(),
+            Act::Edit(..) | Act::Regenerate(_) => branch::turn_to(tx, &queue, room, question.behind(), now).await?,
+        };
+        let (message, reply) = write_down(tx, room, &place, question, ids, queue.rev, now).await?;
+        let waiting = Waiting { id: JobId::from(reply.id), lane: room, seq: reply.seq, attempt: 0 };
         jobs::enqueue(tx, &queue, waiting, now).await?;
         let rooms_rev = sql::raise_rooms_rev(tx, sender.user).await?;
         if let Some(request) = request {
-            replay::keep(tx, sender.user, request, pair.reply.0, now).await?;
+            replay::keep(tx, sender.user, request, reply.id.0, now).await?;
         }
-        Ok::<_, SendError>(Outcome::New { place, prompts, rev: queue.rev, rooms_rev })
+        let accepted = Box::new(Accepted { message, reply, prompts, room_rev: queue.rev, is_replay: false });
+        Ok::<_, SendError>(Outcome::New { accepted, rooms_rev, being_written })
     });
     match &outcome {
         Ok(Outcome::New { rooms_rev, .. }) => change.rooms(*rooms_rev),
@@ -97,19 +169,92 @@ pub async fn send(
         Ok(Outcome::Replay(_)) | Err(_) => change.nothing(),
     }
     match outcome? {
-        Outcome::New { place, prompts, rev, .. } => {
+        Outcome::New { accepted, being_written, .. } => {
+            for reply in being_written {
+                app.live.stop(reply);
+            }
             app.live.ring_for_jobs();
             app.live.ring(sender.user, room);
-            let (message, reply) = sql::pair_as_inserted(room, &place, pair, text.as_str(), rev, now);
-            Ok(Accepted { message, reply, prompts, room_rev: rev, is_replay: false })
+            Ok(*accepted)
         }
         Outcome::Replay(reply) => replayed(app, sender, room, reply).await,
     }
 }
 
-enum Outcome {
-    New { place: sql::Place, prompts: Prompts, rev: i64, rooms_rev: i64 },
-    Replay(MessageId),
+impl<'a> Act<'a> {
+    /// Finds what is to be answered, or why it cannot be.
+    async fn question(self, tx: &mut Tx, room: ChatroomId, place: &sql::Place) -> Result<Question<'a>, SendError> {
+        match self {
+            Self::Send(text) => Ok(Question::New { parent: place.head, text: text.as_str() }),
+            Self::Edit(message, text) => {
+                let message = sql::message(tx, room, message).await?.ok_or(SendError::NoSuchMessage)?;
+                if message.role != Role::User {
+                    return Err(SendError::NotAUserMessage);
+                }
+                Ok(Question::New { parent: message.parent_id, text: text.as_str() })
+            }
+            Self::Regenerate(reply) => {
+                let reply = sql::message(tx, room, reply).await?.ok_or(SendError::NoSuchMessage)?;
+                let asked = reply.parent_id.filter(|_| reply.role == Role::Model).ok_or(SendError::NotAReply)?;
+                if !reply.status.is_end() {
+                    return Err(SendError::ReplyInProgress);
+                }
+                let asked = sql::message(tx, room, asked).await?.ok_or(SendError::NoSuchMessage)?;
+                Ok(Question::Old(Box::new(asked)))
+            }
+        }
+    }
+}
+
+impl Question<'_> {
+    fn text(&self) -> &str {
+        match self {
+            Self::New { text, .. } => text,
+            Self::Old(message) => &message.content,
+        }
+    }
+
+    /// The last message of the branch that the new one goes on.
+    fn behind(&self) -> Option<MessageId> {
+        match self {
+            Self::New { parent, .. } => *parent,
+            Self::Old(message) => Some(message.id),
+        }
+    }
+}
+
+/// Writes the reply, the question before it unless it is there, and that the room ends with them now.
+async fn write_down(
+    tx: &mut Tx,
+    room: ChatroomId,
+    place: &sql::Place,
+    question: Question<'_>,
+    (message_id, reply_id): (MessageId, MessageId),
+    rev: i64,
+    now: Moment,
+) -> store::Result<(Message, Message)> {
+    let new = |id, parent, seq| sql::NewMessage { id, room, parent, seq, rev, now };
+    let (message, reply) = match question {
+        Question::New { parent, text } => {
+            let message = new(message_id, parent, place.next_seq);
+            let reply = new(reply_id, Some(message_id), place.next_seq + 1);
+            sql::insert_pair(tx, &message, text, &reply).await?;
+            (message.as_inserted(Some(text)), reply)
+        }
+        Question::Old(message) => {
+            let reply = new(reply_id, Some(message.id), place.next_seq);
+            sql::insert_reply(tx, &reply).await?;
+            (Message { is_current: true, ..*message }, reply)
+        }
+    };
+    sql::advance_room(tx, &reply).await?;
+    let mut written = [message, reply.as_inserted(None)];
+    // Nothing was ever said behind a room's head.
+    if written[0].parent_id != place.head || written[0].id != message_id {
+        alternatives::add(tx, &mut written).await?;
+    }
+    let [message, reply] = written;
+    Ok((message, reply))
 }
 
 async fn replayed(app: &App, sender: Sender, room: ChatroomId, reply: MessageId) -> Result<Accepted, SendError> {

@@ -1,133 +1,21 @@
 //! Every statement about chatrooms and messages.
 
+mod accept;
+mod branches;
+
 use super::{Chatroom, Fault, Message, Revs, Role, Status, Usage};
 use crate::clock::Moment;
 use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::store::{On, Result, Tx};
 use crate::{execute, fetch_all, fetch_one, fetch_optional};
 
-/// The ids of a message and its reply.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pair {
-    pub message: MessageId,
-    pub reply: MessageId,
-}
-
-/// Where a room stands: what the next message hangs on.
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub(super) struct Place {
-    pub head: Option<MessageId>,
-    pub next_seq: i64,
-    pub model: Option<String>,
-    pub system_instruction: Option<String>,
-}
-
-/// The room, when it is this person's. Its owner's queue row is locked already, and with it all of their rooms.
-pub(super) async fn lock_room(tx: &mut Tx, owner: UserId, room: ChatroomId) -> Result<Option<Place>> {
-    fetch_optional!(
-        tx,
-        Place,
-        "select head, next_seq, model, system_instruction from chatrooms where id = $1 and owner = $2",
-        room,
-        owner
-    )
-}
-
-pub(super) async fn insert_pair(
-    tx: &mut Tx,
-    room: ChatroomId,
-    place: &Place,
-    pair: Pair,
-    text: &str,
-    rev: i64,
-    now: Moment,
-) -> Result<()> {
-    execute!(
-        tx,
-        "insert into messages (id, chatroom_id, seq, parent_id, current, role, content, status, created_at, attempt, charged_day,
-                               made_rev, rev)
-         values ($1, $2, $3, $4, true, 'user', $5, 'sent', $6, 0, null, $9, $9),
-                ($7, $2, $3 + 1, $1, true, 'model', '', 'queued', $6, 0, $8, $9, $9)",
-        pair.message,
-        room,
-        place.next_seq,
-        place.head,
-        text,
-        now,
-        pair.reply,
-        now.day(),
-        rev
-    )?;
-    Ok(())
-}
-
-/// The new message and reply become the room's newest.
-pub(super) async fn advance_room(
-    tx: &mut Tx,
-    room: ChatroomId,
-    place: &Place,
-    head: MessageId,
-    rev: i64,
-    now: Moment,
-) -> Result<()> {
-    execute!(
-        tx,
-        "update chatrooms set head = $2, next_seq = $3, rev = $4, last_message_at = $5, active_at = $5 where id = $1",
-        room,
-        head,
-        place.next_seq + 2,
-        rev,
-        now
-    )?;
-    Ok(())
-}
+pub(super) use accept::*;
+pub(super) use branches::*;
 
 pub(super) async fn raise_rooms_rev(tx: &mut Tx, user: UserId) -> Result<i64> {
     let (rev,) =
         fetch_one!(tx, (i64,), "update users set rooms_rev = rooms_rev + 1 where id = $1 returning rooms_rev", user)?;
     Ok(rev)
-}
-
-/// What [`insert_pair`] wrote, without reading it back.
-pub(super) fn pair_as_inserted(
-    room: ChatroomId,
-    place: &Place,
-    pair: Pair,
-    text: &str,
-    rev: i64,
-    now: Moment,
-) -> (Message, Message) {
-    let message = Message {
-        id: pair.message,
-        chatroom_id: room,
-        seq: place.next_seq,
-        parent_id: place.head,
-        role: Role::User,
-        content: text.to_owned(),
-        status: Status::Sent,
-        created_at: now,
-        completed_at: None,
-        finish_reason: None,
-        model: None,
-        usage: None,
-        error: None,
-        retry_at: None,
-        position: None,
-        eta_seconds: None,
-        attempt: 0,
-        charged: None,
-        revs: Revs { made: rev, ended: None, last: rev },
-    };
-    let reply = Message {
-        id: pair.reply,
-        seq: place.next_seq + 1,
-        parent_id: Some(pair.message),
-        role: Role::Model,
-        content: String::new(),
-        status: Status::Queued,
-        ..message.clone()
-    };
-    (message, reply)
 }
 
 pub(super) async fn insert_room(tx: &mut Tx, owner: UserId, room: &Chatroom) -> Result<()> {
@@ -204,12 +92,13 @@ pub(super) async fn delete_room(tx: &mut Tx, room: ChatroomId) -> Result<()> {
     Ok(())
 }
 
-/// Replies of a room that have not ended: id and the day their prompt was taken from.
+/// Replies of a room that have not ended: id, and the day their prompt was taken from unless it was given back.
 pub(super) async fn unfinished(tx: &mut Tx, room: ChatroomId) -> Result<Vec<(MessageId, Option<String>)>> {
     fetch_all!(
         tx,
         (MessageId, Option<String>),
-        "select id, charged_day from messages where chatroom_id = $1 and status = 'queued' and refunded_at is null",
+        "select id, case when refunded_at is null then charged_day end from messages
+         where chatroom_id = $1 and status = 'queued'",
         room
     )
 }
@@ -249,6 +138,7 @@ pub(super) struct Row {
     chatroom_id: ChatroomId,
     seq: i64,
     parent_id: Option<MessageId>,
+    current: bool,
     role: String,
     content: String,
     status: String,
@@ -293,12 +183,14 @@ impl From<Row> for Message {
             message: row.error_message.unwrap_or_default(),
             retryable: row.error_retryable.unwrap_or(false),
         });
-        let ended = matches!(status, Status::Complete | Status::Failed | Status::Cancelled);
+        let ended = status.is_end();
         Self {
             id: row.id,
             chatroom_id: row.chatroom_id,
             seq: row.seq,
             parent_id: row.parent_id,
+            is_current: row.current,
+            alternatives: Vec::new(),
             role: if row.role == "model" { Role::Model } else { Role::User },
             content: row.content,
             status,
@@ -328,7 +220,7 @@ impl From<Row> for Message {
 macro_rules! messages {
     ($rest:literal) => {
         concat!(
-            "select m.id, m.chatroom_id, m.seq, m.parent_id, m.role, m.content, m.status, m.created_at, m.completed_at,
+            "select m.id, m.chatroom_id, m.seq, m.parent_id, m.current, m.role, m.content, m.status, m.created_at, m.completed_at,
                     m.finish_reason, m.model, m.prompt_tokens, m.completion_tokens, m.thought_tokens, m.total_tokens,
                     m.error_code, m.error_message, m.error_retryable, m.attempt, m.charged_day, m.refunded_at,
                     m.made_rev, m.ended_rev, m.rev,
@@ -398,13 +290,15 @@ pub(super) struct Task {
     /// The one to ask instead.
     pub fallback: Option<String>,
     pub system_instruction: Option<String>,
+    pub is_cancelled: bool,
 }
 
 pub(super) async fn task(on: &mut impl On, reply: MessageId) -> Result<Option<Task>> {
     fetch_optional!(
         on,
         Task,
-        "select m.parent_id, r.model, m.model as fallback, r.system_instruction
+        "select m.parent_id, r.model, m.model as fallback, r.system_instruction,
+                m.cancel_requested_at is not null as is_cancelled
          from messages m join chatrooms r on r.id = m.chatroom_id
          where m.id = $1 and m.status = 'queued' and m.parent_id is not null",
         reply
@@ -459,6 +353,23 @@ pub(super) struct Ending<'a> {
     pub refunded_at: Option<Moment>,
     pub attempt: i64,
     pub rev: i64,
+}
+
+impl Ending<'_> {
+    /// The end of `attempt` with nothing to show for it.
+    pub(super) const fn blank(status: &'static str, attempt: i64, rev: i64) -> Self {
+        Self {
+            status,
+            content: "",
+            finish_reason: None,
+            model: None,
+            usage: None,
+            error: None,
+            refunded_at: None,
+            attempt,
+            rev,
+        }
+    }
 }
 
 pub(super) async fn end_reply(tx: &mut Tx, reply: MessageId, ending: &Ending<'_>, now: Moment) -> Result<bool> {
@@ -531,7 +442,7 @@ pub(super) async fn reopen(tx: &mut Tx, reply: MessageId, rev: i64) -> Result<bo
         tx,
         "update messages set status = 'queued', content = '', error_code = null, error_message = null,
                 error_retryable = null, finish_reason = null, completed_at = null,
-                ended_rev = null, rev = $2
+                cancel_requested_at = null, ended_rev = null, rev = $2
          where id = $1 and status = 'failed'",
         reply,
         rev

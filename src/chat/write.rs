@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::ask::{self, Asked, Prepared};
-use super::end::{Verdict, count_for_nothing, settle};
+use super::end::{Seen, Verdict, count_for_nothing, settle};
 use super::judge;
 use crate::app::App;
 use crate::ids::MessageId;
 use crate::jobs::{Claim, EndError, MOST_CRASHES};
+use crate::live::Stop;
 use crate::store;
 use crate::traces::{Record, SpanKind, Status};
 
@@ -32,10 +33,12 @@ pub struct Stopped {
 /// When the claim is in other hands; then nothing was written.
 pub async fn write_reply(app: &App, claim: &Claim, reply: MessageId, stop: &Stopped) -> Result<(), EndError> {
     let mut asked = Asked::default();
+    // Before the first look at the reply: a cancel that is not seen there is heard here.
+    let cancel = app.live.hear_stop(reply, claim.attempt);
     let ended = tokio::select! {
         biased;
         () = stop.lost.cancelled() => Err(EndError::Lost),
-        ended = write_and_settle(app, claim, reply, &stop.hand_back, &mut asked) => ended,
+        ended = write_and_settle(app, claim, reply, (&cancel, &stop.hand_back), &mut asked) => ended,
     };
     if matches!(ended, Err(EndError::Lost)) {
         count_for_nothing(app, claim, asked.usage).await;
@@ -59,22 +62,24 @@ fn put_away(app: &App, claim: &Claim, reply: MessageId) {
 pub async fn give_up(app: &App, claim: &Claim) -> Result<(), EndError> {
     let reply = MessageId(claim.id.0);
     let verdict = Verdict::failed("internal", "Something broke on our side.", true);
-    let ended = settle(app, claim, reply, &verdict, None).await;
+    let ended = settle(app, claim, reply, &verdict, Seen::default(), None).await;
     put_away(app, claim, reply);
-    ended
+    ended.map(drop)
 }
 
 async fn write_and_settle(
     app: &App,
     claim: &Claim,
     reply: MessageId,
-    hand_back: &CancellationToken,
+    (cancel, hand_back): (&Stop, &CancellationToken),
     asked: &mut Asked,
 ) -> Result<(), EndError> {
     let (began, since) = (app.clock.now(), Instant::now());
     let time_left = judge::last(claim).since(app.clock.now());
     let verdict = tokio::select! {
         biased;
+        // What was asked is dropped with it, and its connection closed: Gemini stops.
+        () = cancel.told() => Verdict::Cancelled,
         () = hand_back.cancelled() => Verdict::HandBack,
         () = pass(time_left) => {
             Verdict::failed("reply_overdue", "The answer could not be written in time.", true)
@@ -82,18 +87,20 @@ async fn write_and_settle(
         verdict = write(app, claim, reply, asked) => verdict?,
     };
     // Taken: what is counted with the verdict is not counted once more if the claim is lost meanwhile.
-    let settled = settle(app, claim, reply, &verdict, asked.usage.take()).await;
+    let usage = asked.usage.take();
+    let seen = Seen { text: &asked.text, model: asked.model.as_deref() };
+    let settled = settle(app, claim, reply, &verdict, seen, usage).await;
     app.traces.record(began, since, || Record {
         name: "reply".to_owned(),
         kind: SpanKind::Consumer,
         status: if matches!(verdict, Verdict::Failed { .. }) { Status::error("") } else { Status::Unset },
         facts: [
             ("reply.attempt", claim.attempt.into()),
-            ("reply.outcome", if settled.is_ok() { verdict.name() } else { "lost" }.into()),
+            ("reply.outcome", settled.as_ref().map_or("lost", |outcome| outcome).into()),
             ("gen_ai.request.model", asked.model.take().unwrap_or_default().into()),
         ],
     });
-    settled
+    settled.map(drop)
 }
 
 /// A timer alone takes a millisecond even when there is nothing to wait for, and a question would be quicker.

@@ -62,12 +62,15 @@ codes! {
     AlreadySubscribed = "already_subscribed", 409, "There is a subscription already";
     ChangeRefused = "change_refused", 409, "Stripe does not let the subscription be changed";
     NotSubscribed = "not_subscribed", 409, "There is no subscription";
+    ReplyInProgress = "reply_in_progress", 409, "The reply has not ended yet";
     MobileTaken = "mobile_taken", 409, "This number is taken";
     BodyTooLarge = "body_too_large", 413, "The body is too large";
     UriTooLong = "uri_too_long", 414, "The address is too long";
     UnsupportedMediaType = "unsupported_media_type", 415, "The body must be application/json";
     Invalid = "invalid", 422, "A field is not right";
     IdempotencyMismatch = "idempotency_mismatch", 422, "This Idempotency-Key was used for another request";
+    NotAReply = "not_a_reply", 422, "This is a person's message, not a reply";
+    NotAUserMessage = "not_a_user_message", 422, "This is a reply, not a person's message";
     ContextOverflow = "context_overflow", 422, "The message is too long for the model";
     RateLimited = "rate_limited", 429, "Too many requests";
     OtpAttemptsExhausted = "otp_attempts_exhausted", 429, "Too many wrong codes";

@@ -11,6 +11,7 @@ mod look;
 mod recover;
 mod renew;
 mod sql;
+mod withdraw;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -28,6 +29,7 @@ pub use enqueue::{
 pub use look::{Depth, Look, depth, look, sweep};
 pub use recover::void_leases;
 pub use renew::{Renewed, raise_floor, renew};
+pub use withdraw::{Standing, Waiter, standing, withdraw};
 
 /// Passing faults (Gemini down, a cut stream) that a job may meet before it is given up.
 pub const MOST_FAULTS: i64 = 5;

@@ -393,6 +393,26 @@ pub(super) async fn begin_anew(tx: &mut Tx, holder: NodeId, claim: &Claim, due: 
     Ok(done == 1)
 }
 
+/// State, attempts, whether it is its lane's head, and the lane.
+pub(super) async fn state(tx: &mut Tx, job: JobId) -> Result<Option<(String, i64, bool, Option<ChatroomId>)>> {
+    fetch_optional!(
+        tx,
+        (String, i64, bool, Option<ChatroomId>),
+        "select state, attempt, head, lane from jobs where id = $1",
+        job
+    )
+}
+
+pub(super) async fn withdraw(tx: &mut Tx, job: JobId, now: Moment) -> Result<()> {
+    execute!(
+        tx,
+        "update jobs set state = 'done', head = false, finished_at = $2, note = null where id = $1 and state = 'queued'",
+        job,
+        now
+    )?;
+    Ok(())
+}
+
 pub(super) async fn promote(tx: &mut Tx, lane: ChatroomId) -> Result<()> {
     execute!(
         tx,

@@ -5,6 +5,7 @@
 
 mod bells;
 mod pace;
+mod stops;
 mod watch;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::store::Signal;
 
 pub use bells::{Heard, Listener, Place};
+pub use stops::Stop;
 
 /// How often the bell of other processes is listened for: one system call each time.
 const LISTEN_EVERY: Duration = Duration::from_millis(500);
@@ -29,6 +31,7 @@ pub struct Live {
     bells: bells::Bells,
     ticks: tokio::sync::watch::Sender<()>,
     pace: pace::Pace,
+    stops: stops::Stops,
     jobs: Notify,
     /// The bell of commands that run beside the server.
     signal: Option<Signal>,
@@ -156,6 +159,17 @@ impl Live {
     #[must_use]
     pub fn ticks(&self) -> tokio::sync::watch::Receiver<()> {
         self.ticks.subscribe()
+    }
+
+    /// From now on this attempt at a reply hears when it is to stop.
+    #[must_use]
+    pub fn hear_stop(&self, reply: MessageId, attempt: i64) -> Stop {
+        self.stops.hear(reply, attempt)
+    }
+
+    /// Says that a reply is wanted no more, to whoever is writing it.
+    pub fn stop(&self, reply: MessageId) {
+        self.stops.tell(reply);
     }
 
     /// Says that there may be a job to claim.

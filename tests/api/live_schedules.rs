@@ -119,20 +119,18 @@ async fn schedule(ada: &Person<'_>, mut random: Random, over_http: bool) {
         read(ada, &room, late, None, over_http, until_all).await
     };
     let ((), ((one, two), latecomer)) = join(talking, join(readers, coming_late)).await;
-    let stored = ada.get(&format!("/chatroom/{room}/messages?limit=200")).await.expect(200).json();
-    for message in stored["data"].as_array().expect("messages") {
-        let id = message["id"].as_str().expect("an id");
+    // Those on branches that were left, too.
+    for id in replies.borrow().iter() {
+        let reply = ada.message(&room, id).await;
         for seen in [&one, &two] {
-            if message["role"] == "user" {
-                assert!(seen.created.contains(id), "{message}");
-            } else {
-                let text = seen.texts.get(id).map(|(_, text)| text.as_str()).unwrap_or_default();
-                assert_eq!(text, message["content"]);
-                assert_eq!((&seen.ended[id]["content"], &seen.ended[id]["status"]), (&message["content"], &message["status"]));
-            }
+            assert!(seen.created.contains(reply["parent_id"].as_str().expect("a question")), "{reply}");
+            let text = seen.texts.get(id).map(|(_, text)| text.as_str()).unwrap_or_default();
+            assert_eq!(text, reply["content"]);
+            let ended = &seen.ended[id];
+            assert_eq!((&ended["content"], &ended["status"]), (&reply["content"], &reply["status"]));
         }
         if let Some(ended) = latecomer.ended.get(id) {
-            assert_eq!(ended["content"], message["content"]);
+            assert_eq!(ended["content"], reply["content"]);
         }
     }
 }
@@ -140,7 +138,7 @@ async fn schedule(ada: &Person<'_>, mut random: Random, over_http: bool) {
 /// Says some things, whose answers come in any pieces and end in any way.
 async fn talk(ada: &Person<'_>, room: &str, random: &mut Random, replies: &RefCell<Vec<String>>) {
     for number in 0..=random.below(2) {
-        let question = format!("{room} {number}");
+        let question = format!("{room} {number}.");
         let chunks: Vec<_> = (0..=random.below(10)).map(|_| random.letters()).collect();
         let pieces = chunks.len();
         let rule = Rule::chunks(chunks).pace(Duration::ZERO, Duration::from_millis(random.below(3) as u64));
@@ -150,12 +148,33 @@ async fn talk(ada: &Person<'_>, room: &str, random: &mut Random, replies: &RefCe
             2 => rule.finish(random.below(pieces + 1), "MAX_TOKENS").when(&question),
             _ => rule.when(&question),
         });
-        replies.borrow_mut().push(ada.asks(room, &question).await);
+        let reply = match replies.borrow().last().cloned() {
+            Some(last) if random.one_in(4) => ask_otherwise(ada, room, &last, &question, random.one_in(2)).await,
+            _ => ada.asks(room, &question).await,
+        };
+        replies.borrow_mut().push(reply.clone());
+        if random.one_in(4) {
+            tokio::time::sleep(Duration::from_millis(random.below(12) as u64)).await;
+            ada.post(&format!("/chatroom/{room}/messages/{reply}/cancel"), json!({})).await.expect(200);
+        }
         if random.one_in(4) {
             ada.patch(&format!("/chatroom/{room}"), json!({"name": question})).await.expect(200);
         }
         tokio::time::sleep(Duration::from_millis(random.below(12) as u64)).await;
     }
+}
+
+/// Another branch of the room: the last question said otherwise, or asked again if its reply has ended.
+async fn ask_otherwise(ada: &Person<'_>, room: &str, last: &str, question: &str, is_edit: bool) -> String {
+    let path = |id: &str| format!("/chatroom/{room}/messages/{id}");
+    let reply = ada.message(room, last).await;
+    let answer = if is_edit || ["queued", "generating"].contains(&reply["status"].as_str().expect("a status")) {
+        let asked = reply["parent_id"].as_str().expect("a question");
+        ada.patch(&path(asked), json!({"content": question})).await
+    } else {
+        ada.post(&format!("{}/regenerate", path(last)), json!({})).await
+    };
+    answer.expect(202).json()["reply"]["id"].as_str().expect("an id").to_owned()
 }
 
 /// Reads until the ends of so many replies were told, by connections that are cut anywhere. Without a place to begin from

@@ -5,7 +5,11 @@
 mod auth;
 mod billing;
 mod bodies;
+mod branches;
+mod branches_storm;
 mod budget;
+mod cancel;
+mod cancel_races;
 mod clients;
 mod context;
 mod conventions;

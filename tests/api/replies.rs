@@ -317,10 +317,10 @@ async fn tokens_of_an_answer_whose_room_is_deleted_count() {
     let ada = app.sign_up().await;
     let room = ada.new_room().await;
     app.gemini.script(Rule::words(3).hold(2));
-    ada.asks(&room, "hello").await;
+    let reply = ada.asks(&room, "hello").await;
     app.until_held(1).await;
+    ada.watches(&room, &reply, |reply| reply["content"] == "word1 word2 ").await;
     ada.delete(&format!("/chatroom/{room}")).await.expect(204);
-    app.clock.advance(app.app.settings.worker.lease / 3);
     let tokens = count_tokens("word1 word2 ").cast_signed();
     until("they are counted", async || (app.count(COMPLETION_TOKENS).await == tokens).then_some(())).await;
     app.until_gemini(|entries| entries.iter().any(|entry| entry.end == Ended::Aborted)).await;

@@ -39,14 +39,21 @@ impl Stage {
         } else if ["/sub", "/billing", "/webhook"].iter().any(|start| path.starts_with(start)) {
             stage.sell(&person, !path.ends_with("/pro")).await;
         } else {
-            stage.furnish(&person).await;
+            stage.furnish(&person, operation).await;
         }
         stage
     }
 
-    async fn furnish(&mut self, person: &Person<'_>) {
+    async fn furnish(&mut self, person: &Person<'_>, operation: &Operation) {
         self.room = person.new_room().await;
-        self.message = person.asks(&self.room, "hello").await;
+        let accepted = person.ask(&self.room, "hello").await;
+        // Only a person's message can be edited.
+        let of = if operation.method == "PATCH" { "message" } else { "reply" };
+        accepted[of]["id"].as_str().expect("an id").clone_into(&mut self.message);
+        if operation.path.ends_with("/regenerate") {
+            // Only what has ended can be written again.
+            person.cancels(&self.room, &self.message).await;
+        }
     }
 
     /// A page to pay on and, where it `is_paid`, the subscription that came of it.

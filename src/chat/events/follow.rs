@@ -10,7 +10,7 @@ use super::tell::{Item, Teller, plan};
 use super::{Event, Follows};
 use crate::app::App;
 use crate::chat::read::estimate_wait;
-use crate::chat::{Message, ReadError};
+use crate::chat::{Message, ReadError, alternatives};
 use crate::ids::{ChatroomId, UserId};
 use crate::live::{Heard, Listener, Place};
 use crate::store;
@@ -130,7 +130,8 @@ impl Follower {
         let some = self.plan.len().min(AT_A_TIME);
         let ids = self.plan.range(..some).filter_map(Item::message).collect();
         let mut reader = self.app.store.read().await?;
-        let messages = sql::messages(&mut reader, ids).await?;
+        let mut messages = sql::messages(&mut reader, ids).await?;
+        alternatives::add(&mut reader, &mut messages).await?;
         let messages = messages.into_iter().map(|mut message| {
             estimate_wait(&self.app, &mut message);
             (message.id, message)
@@ -139,7 +140,7 @@ impl Follower {
         let items: Vec<_> = self.plan.drain(..some).collect();
         let next = self.plan.front().map(Item::rev);
         self.teller.tell(items, &messages, next);
-        let is_over = |head: &Head| messages.get(&head.id).is_some_and(Message::has_ended);
+        let is_over = |head: &Head| messages.get(&head.id).is_some_and(|message: &Message| message.status.is_end());
         self.heads.retain(|head| !is_over(head));
         Ok(())
     }

@@ -7,6 +7,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::events;
 use super::views::AcceptedView;
@@ -37,6 +40,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
     }
 }
 
+impl utoipa::IntoParams for Wanted {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let header = |name, about| {
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            let header = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header);
+            header.required(Required::False).description(Some(about)).schema(Some(text)).build()
+        };
+        vec![
+            header("Prefer", "`wait=30`: answer when the reply has ended, but in 30 seconds (50 at most)"),
+            header("Accept", "`text/event-stream`: answer with the reply's live events"),
+        ]
+    }
+}
+
 /// Answers as the client wants it. The reply is written whether the client stays or not.
 pub(super) async fn answer(
     app: Arc<App>,
@@ -56,7 +73,7 @@ pub(super) async fn answer(
     }
     let mut status = StatusCode::ACCEPTED;
     if let Wanted::Reply(time) = wanted {
-        if !accepted.reply.has_ended() {
+        if !accepted.reply.status.is_end() {
             let mut follower = follow(&app, signed_in, &accepted).await?;
             let stop = app.stop.clone();
             let ended = tokio::time::timeout(time, stop.run_until_cancelled(end(&mut follower))).await;
@@ -64,7 +81,7 @@ pub(super) async fn answer(
                 accepted.reply = ended;
             }
         }
-        if accepted.reply.has_ended() {
+        if accepted.reply.status.is_end() {
             status = StatusCode::OK;
             let limit = billing::daily_limit(&app.settings.quota, signed_in.plan);
             let mut reader = app.store.read().await?;

@@ -11,7 +11,7 @@ use super::views::{AcceptedView, MessageView};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::billing;
-use crate::chat::{self, Sender, Slice, Text};
+use crate::chat::{self, Accepted, SendError, Sender, Slice, Text};
 use crate::http::replay::Request;
 use crate::http::{ApiError, IdempotencyKey, Json, List, Page, Path, Query};
 use crate::ids::{ChatroomId, MessageId};
@@ -70,9 +70,7 @@ pub(super) async fn list(
 }
 
 #[utoipa::path(
-    post, path = "/chatroom/{id}/message", tag = "Messages", params(("id" = ChatroomId, Path), IdempotencyKey,
-        ("Prefer" = Option<String>, Header, description = "`wait=30`: answer when the reply has ended, but in 30 seconds at most"),
-        ("Accept" = Option<String>, Header, description = "`text/event-stream`: answer with the reply's live events")),
+    post, path = "/chatroom/{id}/message", tag = "Messages", params(("id" = ChatroomId, Path), IdempotencyKey, Wanted),
     request_body = PostMessage,
     responses(
         (status = 202, description = "Taken in; the reply will be written", body = AcceptedView,
@@ -97,20 +95,32 @@ pub(super) async fn post(
     wanted: Wanted,
     Json(body): Json<PostMessage>,
 ) -> Result<Response, ApiError> {
-    let text = Text::try_from(body.content).map_err(|error| ApiError::field("content", error.to_string()))?;
+    let text = body.text()?;
     let request = key.map(|key| Request::new(key.as_str().to_owned(), &["send", &id.to_string(), text.as_str()]));
-    let daily_limit = billing::daily_limit(&app.settings.quota, signed_in.plan);
-    let sender = Sender { user: signed_in.user, daily_limit };
-    // In a task of its own: a client that hangs up in the middle must not leave a job without its bell.
-    let work = {
-        let app = Arc::clone(&app);
-        async move { chat::send(&app, sender, id, &text, request.as_ref()).await }
-    };
-    let accepted = app.tasks.spawn(work).await.map_err(ApiError::internal)?.map_err(|error| {
+    let (sender, house) = (sender(&app, &signed_in), Arc::clone(&app));
+    let accepted = taken_in(&app, async move { chat::send(&house, sender, id, &text, request.as_ref()).await }).await?;
+    accepted::answer(app, signed_in, accepted, wanted).await
+}
+
+impl PostMessage {
+    pub(super) fn text(self) -> Result<Text, ApiError> {
+        Text::try_from(self.content).map_err(|error| ApiError::field("content", error.to_string()))
+    }
+}
+
+pub(super) fn sender(app: &App, signed_in: &SignedIn) -> Sender {
+    Sender { user: signed_in.user, daily_limit: billing::daily_limit(&app.settings.quota, signed_in.plan) }
+}
+
+/// Does it in a task of its own: a client that hangs up in the middle must not leave a job without its bell.
+pub(super) async fn taken_in(
+    app: &App,
+    work: impl Future<Output = Result<Accepted, SendError>> + Send + 'static,
+) -> Result<Accepted, ApiError> {
+    app.tasks.spawn(work).await.map_err(ApiError::internal)?.map_err(|error| {
         let now = app.clock.now();
         error.problem(now.next_midnight().since(now).as_secs() + 1)
-    })?;
-    accepted::answer(app, signed_in, accepted, wanted).await
+    })
 }
 
 #[utoipa::path(

@@ -1,6 +1,7 @@
 //! Chatrooms and messages over HTTP: JSON in and out, errors to status.
 
 mod accepted;
+mod branches;
 mod events;
 mod messages;
 mod models;
@@ -26,7 +27,9 @@ pub fn router() -> OpenApiRouter<Arc<App>> {
         .routes(alias(routes!(messages::list), "/chatroom/{id}/message"))
         .routes(routes!(messages::post))
         .routes(alias(routes!(messages::post), "/chatroom/{id}/messages"))
-        .routes(routes!(messages::show))
+        .routes(routes!(messages::show, branches::edit))
+        .routes(routes!(branches::cancel))
+        .routes(routes!(branches::regenerate))
         .routes(routes!(events::of_room))
         .routes(routes!(events::of_rooms))
         .routes(routes!(models::list))

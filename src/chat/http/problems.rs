@@ -1,6 +1,6 @@
 //! The feature's errors as problems.
 
-use crate::chat::{NeverListed, ReadError, RoomError, SendError};
+use crate::chat::{CancelError, NeverListed, ReadError, RoomError, SendError};
 use crate::http::{ApiError, Code};
 
 impl From<RoomError> for ApiError {
@@ -24,6 +24,17 @@ impl From<ReadError> for ApiError {
     }
 }
 
+impl From<CancelError> for ApiError {
+    fn from(error: CancelError) -> Self {
+        match error {
+            CancelError::NoSuchRoom => Self::new(Code::ChatroomNotFound),
+            CancelError::NoSuchMessage => Self::new(Code::MessageNotFound),
+            CancelError::NotAReply => Self::new(Code::NotAReply),
+            CancelError::Store(cause) => cause.into(),
+        }
+    }
+}
+
 impl From<NeverListed> for ApiError {
     fn from(error: NeverListed) -> Self {
         Self::new(Code::UpstreamUnavailable).retry_after(error.again_in.as_secs())
@@ -35,6 +46,10 @@ impl SendError {
     pub(super) fn problem(self, seconds: u64) -> ApiError {
         match self {
             Self::NoSuchRoom => ApiError::new(Code::ChatroomNotFound),
+            Self::NoSuchMessage => ApiError::new(Code::MessageNotFound),
+            Self::NotAReply => ApiError::new(Code::NotAReply),
+            Self::NotAUserMessage => ApiError::new(Code::NotAUserMessage),
+            Self::ReplyInProgress => ApiError::new(Code::ReplyInProgress),
             Self::Gone => ApiError::new(Code::MessageNotFound).detail("What this Idempotency-Key made is gone"),
             Self::IdempotencyMismatch => ApiError::new(Code::IdempotencyMismatch),
             Self::PromptLimitReached { prompts } => ApiError::new(Code::PromptLimitReached)

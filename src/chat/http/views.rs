@@ -108,6 +108,11 @@ pub(super) struct MessageView {
     seq: i64,
     #[schema(required)]
     parent_id: Option<MessageId>,
+    /// What else hangs on the same parent, oldest first: other answers to the same question, other wordings of it. They
+    /// and what followed them are not on the current branch, unless this one is not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    alternatives: Vec<MessageId>,
     role: Role,
     /// Of a reply that is being written: the text so far.
     content: String,
@@ -158,6 +163,7 @@ impl From<Message> for MessageView {
             chatroom_id: message.chatroom_id,
             seq: message.seq,
             parent_id: message.parent_id,
+            alternatives: message.alternatives,
             role: message.role,
             content: message.content,
             status,

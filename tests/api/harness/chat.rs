@@ -7,6 +7,7 @@ use gemini_backend::ids::MessageId;
 use gemini_backend::transaction;
 use serde_json::{Value, json};
 
+use super::answer::Answer;
 use super::app::until;
 use super::person::Person;
 
@@ -20,6 +21,21 @@ impl Person<'_> {
     pub(crate) async fn asks(&self, room: &str, text: &str) -> String {
         let accepted = self.ask(room, text).await;
         accepted["reply"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Cancels a reply; it as it stands then.
+    pub(crate) async fn cancels(&self, room: &str, id: &str) -> Value {
+        self.call("POST", &format!("/chatroom/{room}/messages/{id}/cancel")).send().await.expect(200).json()
+    }
+
+    /// Asks for another reply.
+    pub(crate) async fn regenerate(&self, room: &str, id: &str) -> Answer {
+        self.call("POST", &format!("/chatroom/{room}/messages/{id}/regenerate")).send().await
+    }
+
+    /// Says something else instead.
+    pub(crate) async fn edit(&self, room: &str, id: &str, text: &str) -> Answer {
+        self.patch(&format!("/chatroom/{room}/messages/{id}"), json!({"content": text})).await
     }
 
     /// A message as it stands now.
