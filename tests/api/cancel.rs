@@ -264,8 +264,10 @@ async fn deleting_a_room_hangs_up_at_once() {
     // Long enough that no renewal finds it.
     let app = TestApp::with(|settings| settings.worker.lease = Duration::from_hours(1)).await;
     let (ada, room, _) = being_written(&app, 2).await;
+    let begun = Instant::now();
     ada.delete(&format!("/chatroom/{room}")).await.expect(204);
     app.until_gemini(hung_up).await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "sooner than patience with a silent Gemini ends");
     app.settle().await;
     let tokens = count_tokens("one two ").cast_signed();
     crate::harness::until("they count", async || (app.count(COMPLETION_TOKENS).await == tokens).then_some(())).await;
