@@ -100,9 +100,9 @@ async fn read_slice(app: &App, reader: &mut Reader, room: ChatroomId, slice: Sli
 /// About how long until a reply that waits is written.
 pub(super) fn estimate_wait(app: &App, message: &mut Message) {
     let position = message.position.and_then(|position| u64::try_from(position).ok());
-    message.eta_seconds = position
-        .zip(app.live.answers_take())
-        .map(|(position, each)| position.saturating_mul(u64::try_from(each.as_millis()).unwrap_or(u64::MAX)).div_ceil(1000));
+    message.eta_seconds = position.zip(app.live.answers_take()).map(|(position, each)| {
+        position.saturating_mul(u64::try_from(each.as_millis()).unwrap_or(u64::MAX)).div_ceil(1000)
+    });
 }
 
 /// Adds the text so far. When there is none although the reply is being written, it may have ended between the two

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::bells::{Heard, Place};
 use super::Live;
+use super::bells::{Heard, Place};
 use crate::fetch_all;
 use crate::ids::{ChatroomId, UserId};
 use crate::store::sql::{Fork, Ids};
@@ -57,7 +57,8 @@ impl Live {
 async fn stamps(store: &Store, places: &[Place]) -> Result<HashMap<Place, Stamp>> {
     let room = |place: &Place| if let Place::Room(room) = place { Some(room.0) } else { None };
     let person = |place: &Place| if let Place::RoomsOf(user) = place { Some(user.0) } else { None };
-    let (rooms, people) = (Ids(places.iter().filter_map(room).collect()), Ids(places.iter().filter_map(person).collect()));
+    let (rooms, people) =
+        (Ids(places.iter().filter_map(room).collect()), Ids(places.iter().filter_map(person).collect()));
     let mut reader = store.read().await?;
     let mut stamps = HashMap::new();
     if !rooms.0.is_empty() {

@@ -64,10 +64,8 @@ async fn who_comes_in_the_middle_first_gets_the_text_so_far_as_one_piece() {
     let room = ada.new_room().await;
     app.gemini.script(Rule::say("one two three four").hold(3));
     let reply = ada.asks(&room, "hello").await;
-    until("the text is live", async || {
-        (ada.message(&room, &reply).await["content"] == "one two three ").then_some(())
-    })
-    .await;
+    until("the text is live", async || (ada.message(&room, &reply).await["content"] == "one two three ").then_some(()))
+        .await;
     let mut reader = ada.listen(&events(&room), None).await;
     let first = [reader.next().await.expect("an event"), reader.next().await.expect("an event")];
     assert_eq!(names(&first), ["reply.started", "reply.delta"]);
@@ -107,7 +105,12 @@ async fn from_any_event_a_reader_is_told_exactly_the_rest() {
             told.map(|told| (told.name.clone(), told.data.clone())).collect::<Vec<_>>()
         };
         let whole = [shown(&all[..=at]), shown(&rest)].concat();
-        assert_eq!(whole.iter().map(|(name, _)| name).collect::<Vec<_>>(), shown(&all).iter().map(|(name, _)| name).collect::<Vec<_>>(), "after event {at}, {}", all[at].id);
+        assert_eq!(
+            whole.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            shown(&all).iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            "after event {at}, {}",
+            all[at].id
+        );
     }
 }
 
@@ -209,11 +212,15 @@ async fn a_message_may_be_answered_with_its_events() {
     assert!(reader.next().await.is_none(), "the stream ends with the reply");
     // The same again is told of the same reply, and asks nothing.
     let mut again = ask().await;
-    assert_eq!((again.header("location"), again.header("idempotency-replayed")), (Some(location.as_str()), Some("true")));
+    assert_eq!(
+        (again.header("location"), again.header("idempotency-replayed")),
+        (Some(location.as_str()), Some("true"))
+    );
     let twice = again.until("reply.completed").await;
     assert_eq!((text(&twice).as_str(), app.questions().len()), (TEXT, 1));
     // Another message in the room is no concern of a stream that follows one.
-    let refused = ada.call("POST", &path).header("accept", "text/event-stream").json(&json!({"content": ""})).send().await;
+    let refused =
+        ada.call("POST", &path).header("accept", "text/event-stream").json(&json!({"content": ""})).send().await;
     assert_eq!(refused.expect(422).code(), "invalid");
 }
 
@@ -223,16 +230,25 @@ async fn a_message_may_be_answered_with_its_reply() {
     let ada = app.sign_up().await;
     let room = ada.new_room().await;
     let path = format!("/chatroom/{room}/message");
-    let ask = |wait: &'static str| {
-        ada.call("POST", &path).header("prefer", wait).json(&json!({"content": "hello"})).send()
-    };
+    let ask =
+        |wait: &'static str| ada.call("POST", &path).header("prefer", wait).json(&json!({"content": "hello"})).send();
     app.gemini.script(Rule::say(TEXT));
     let answer = ask("wait=30").await.expect(200);
-    assert_eq!((&answer.json()["reply"]["content"], &answer.json()["reply"]["status"]), (&json!(TEXT), &json!("complete")));
-    assert_eq!((answer.header("preference-applied"), answer.json()["prompts"]["used"].clone()), (Some("wait=30"), json!(1)));
+    assert_eq!(
+        (&answer.json()["reply"]["content"], &answer.json()["reply"]["status"]),
+        (&json!(TEXT), &json!("complete"))
+    );
+    assert_eq!(
+        (answer.header("preference-applied"), answer.json()["prompts"]["used"].clone()),
+        (Some("wait=30"), json!(1))
+    );
     app.gemini.script(Rule::refuse(Fault::of(400)));
     let failed = ask("wait=30").await.expect(200).json();
-    assert_eq!((&failed["reply"]["status"], &failed["prompts"]["used"]), (&json!("failed"), &json!(1)), "it was given back");
+    assert_eq!(
+        (&failed["reply"]["status"], &failed["prompts"]["used"]),
+        (&json!("failed"), &json!(1)),
+        "it was given back"
+    );
     app.gemini.script(Rule::say("one two").hold(1));
     let late = ask("wait=1").await.expect(202).json();
     assert_eq!(late["reply"]["status"], "queued");

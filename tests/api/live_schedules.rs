@@ -32,14 +32,9 @@ async fn over_any_number_of_connections_a_reader_pieces_together_what_is_stored(
     let seed = number("LIVE_SEED").unwrap_or_else(Random::any_seed);
     let schedules = number("LIVE_SCHEDULES").unwrap_or(SCHEDULES);
     println!("LIVE_SEED={seed}");
-    let app = TestApp::with(|settings| {
-        settings.quota.basic_daily_prompts = u32::MAX;
-        settings.quota.basic_replies_at_once = 50;
-    })
-    .await;
-    let ada = app.sign_up().await;
-    let rounds = stream::iter(0..schedules)
-        .map(|number| schedule(&ada, Random::of(seed, "schedule", number), number % 10 == 0));
+    let app = TestApp::with(|settings| settings.quota.basic_daily_prompts = u32::MAX).await;
+    let rounds =
+        stream::iter(0..schedules).map(|number| schedule(&app, Random::of(seed, "schedule", number), number % 10 == 0));
     rounds.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
     app.settle().await;
 }
@@ -82,7 +77,9 @@ fn shown(event: Event) -> (&'static str, Value) {
         Event::Created(message) => ("message.created", whole(message)),
         Event::Queued(reply) => ("reply.queued", json!({"message_id": reply.id})),
         Event::Started { reply, attempt, .. } => ("reply.started", json!({"message_id": reply, "attempt": attempt})),
-        Event::Restarted { reply, attempt, .. } => ("reply.restarted", json!({"message_id": reply, "attempt": attempt})),
+        Event::Restarted { reply, attempt, .. } => {
+            ("reply.restarted", json!({"message_id": reply, "attempt": attempt}))
+        }
         Event::Delta { reply, attempt, text } => {
             ("reply.delta", json!({"message_id": reply, "attempt": attempt, "text": text}))
         }
@@ -94,7 +91,9 @@ fn shown(event: Event) -> (&'static str, Value) {
 }
 
 /// One room, some messages with whatever becomes of them, and readers who come and go.
-async fn schedule(ada: &Person<'_>, mut random: Random, over_http: bool) {
+async fn schedule(app: &TestApp, mut random: Random, over_http: bool) {
+    // Each is another person's: while the clock stands still, the rooms of one take turns by nothing but their ids.
+    let ada = &app.sign_up().await;
     let room = ada.new_room().await;
     let mut another = || Random::of(random.below(usize::MAX) as u64, "reader", 0);
     let (first, second, late) = (another(), another(), another());

@@ -33,14 +33,29 @@ pub enum Event {
     /// A reply waits: it was promised, or is to be tried again.
     Queued(Message),
     /// A reply's first attempt of which the reader hears.
-    Started { room: ChatroomId, reply: MessageId, attempt: i64 },
+    Started {
+        room: ChatroomId,
+        reply: MessageId,
+        attempt: i64,
+    },
     /// The text so far is void: the reply is written anew.
-    Restarted { room: ChatroomId, reply: MessageId, attempt: i64 },
-    Delta { reply: MessageId, attempt: i64, text: String },
+    Restarted {
+        room: ChatroomId,
+        reply: MessageId,
+        attempt: i64,
+    },
+    Delta {
+        reply: MessageId,
+        attempt: i64,
+        text: String,
+    },
     /// A reply is complete, failed or cancelled, which its status tells.
     Ended(Message),
     /// The current branch is another one, from this `seq` on.
-    Changed { room: ChatroomId, seq: i64 },
+    Changed {
+        room: ChatroomId,
+        seq: i64,
+    },
     RoomUpdated(Chatroom),
     /// The room is gone; nothing follows.
     RoomDeleted,

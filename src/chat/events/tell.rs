@@ -43,12 +43,7 @@ impl Item {
 
 /// What happened after the cursor, through the change `until`, in its order. A message stands in as many places as things
 /// happened to it, so that a reader who goes on from any of them is told the rest.
-pub(super) fn plan(
-    cursor: &Cursor,
-    traces: &[Trace],
-    shown: Vec<(i64, Chatroom)>,
-    until: i64,
-) -> VecDeque<Item> {
+pub(super) fn plan(cursor: &Cursor, traces: &[Trace], shown: Vec<(i64, Chatroom)>, until: i64) -> VecDeque<Item> {
     let mut items = Vec::new();
     let mut turned: BTreeMap<i64, (ChatroomId, i64, i64)> = BTreeMap::new();
     for trace in traces {

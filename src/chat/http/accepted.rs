@@ -63,10 +63,7 @@ pub(super) async fn answer(
 ) -> Result<Response, ApiError> {
     let (room, reply) = (accepted.reply.chatroom_id, accepted.reply.id);
     let location = format!("{}/chatroom/{room}/messages/{reply}", app.settings.server.base_path());
-    let headers = (
-        [(header::LOCATION, location)],
-        AppendHeaders(accepted.is_replay.then_some(REPLAYED)),
-    );
+    let headers = ([(header::LOCATION, location)], AppendHeaders(accepted.is_replay.then_some(REPLAYED)));
     if wanted == Wanted::Events {
         let follower = follow(&app, signed_in, &accepted).await?;
         return Ok((headers, sse::respond(events::events(app, signed_in, follower))).into_response());

@@ -1,7 +1,7 @@
 //! A request being put together, and the answer to it.
 
-use reqwest::{Method, RequestBuilder};
 use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use super::contract;
