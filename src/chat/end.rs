@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Fault, Usage, sql};
+use super::{Fault, Usage, search, sql};
 use crate::app::App;
 use crate::billing::{self, Tokens};
 use crate::clock::Moment;
@@ -46,6 +46,14 @@ pub(super) enum Verdict {
 impl Verdict {
     pub(super) fn failed(code: &str, message: &str, retryable: bool) -> Self {
         Self::Failed { fault: Fault::new(code, message, retryable) }
+    }
+
+    /// What the reply says from now on.
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Complete { text, .. } => Some(text),
+            Self::Failed { .. } | Self::Retry { .. } | Self::Wait { .. } | Self::HandBack | Self::Gone => None,
+        }
     }
 
     pub(super) const fn name(&self) -> &'static str {
@@ -131,6 +139,7 @@ async fn settle_once(
 ) -> Result<(), EndError> {
     let now = app.clock.now();
     let Some((owner, room)) = claim.lane else { return Err(EndError::Lost) };
+    let terms = verdict.text().map(|text| search::Terms::of(owner, text));
     crate::transaction!(app.store, |tx| {
         let queue = jobs::lock(tx, owner).await?.ok_or(EndError::Lost)?;
         if let Some(usage) = usage {
@@ -158,6 +167,9 @@ async fn settle_once(
             }
             Verdict::HandBack => return jobs::hand_back(tx, &queue, app.node, claim, now).await,
             Verdict::Gone => {}
+        }
+        if let Some(terms) = &terms {
+            search::index(tx, reply, terms).await?;
         }
         jobs::finish(tx, &queue, app.node, claim, now).await
     })

@@ -1,6 +1,6 @@
 //! Taking a message in: prompt, message, reply and job in one transaction.
 
-use super::{Message, Text, context, models, sql};
+use super::{Message, Text, context, models, search, sql};
 use crate::app::App;
 use crate::billing::{self, Budget, Prompts};
 use crate::http::replay::{self, Before, Request};
@@ -61,6 +61,7 @@ pub async fn send(
     let budget = billing::budget(app).await?;
     let now = app.clock.now();
     let pair = sql::Pair { message: MessageId::new(now), reply: MessageId::new(now) };
+    let terms = search::Terms::of(sender.user, text.as_str());
     let change = app.people.change(sender.user);
     let outcome = crate::transaction!(app.store, |tx| {
         let queue = jobs::lock(tx, sender.user).await?.ok_or(SendError::NoSuchRoom)?;
@@ -81,6 +82,7 @@ pub async fn send(
             return Err(SendError::PromptLimitReached { prompts });
         };
         sql::insert_pair(tx, room, &place, pair, text.as_str(), now).await?;
+        search::index(tx, pair.message, &terms).await?;
         let rev = sql::advance_room(tx, room, &place, pair.reply, now).await?;
         let waiting = Waiting { id: JobId::from(pair.reply), lane: room, seq: place.next_seq + 1, attempt: 0 };
         jobs::enqueue(tx, &queue, waiting, now).await?;

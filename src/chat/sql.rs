@@ -320,6 +320,7 @@ macro_rules! messages {
         )
     };
 }
+pub(super) use messages;
 
 pub(super) async fn message(on: &mut impl On, room: ChatroomId, id: MessageId) -> Result<Option<Message>> {
     let row = fetch_optional!(on, Row, messages!("where m.id = $1 and m.chatroom_id = $2"), id, room)?;

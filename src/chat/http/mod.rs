@@ -4,6 +4,7 @@ mod messages;
 mod models;
 mod problems;
 mod rooms;
+mod search;
 mod views;
 
 use std::sync::Arc;
@@ -26,4 +27,5 @@ pub fn router() -> OpenApiRouter<Arc<App>> {
         .routes(alias(routes!(messages::post), "/chatroom/{id}/messages"))
         .routes(routes!(messages::show))
         .routes(routes!(models::list))
+        .routes(routes!(search::search))
 }
