@@ -9,6 +9,7 @@ mod context;
 mod end;
 mod erase;
 mod estimate;
+mod export;
 mod fallback;
 pub mod http;
 mod judge;
@@ -29,8 +30,9 @@ use crate::clock::Moment;
 use crate::ids::{ChatroomId, MessageId};
 
 pub use clear::sweep_deleted;
-pub use erase::{delete_rooms, has_rooms};
+pub use erase::{RoomCounts, count_rooms, delete_rooms, has_rooms};
 pub use estimate::tokens;
+pub use export::{branch_after, messages_after, rooms_after};
 pub use list::{RoomList, list_rooms};
 pub use models::{NeverListed, Offered, models};
 pub use operator::{FailedReply, RetryError, failed_replies, retry_reply};

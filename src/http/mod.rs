@@ -2,6 +2,7 @@
 
 mod body;
 mod client_address;
+mod download;
 mod error;
 mod idempotency;
 mod json;
@@ -17,6 +18,7 @@ pub mod request_id;
 
 pub use body::{BODY_TIME, read_body};
 pub use client_address::{ClientAddress, host};
+pub use download::{Cut, Outlet, download, file_stem};
 pub use error::{ApiError, Code, FieldError, Problem};
 pub use idempotency::IdempotencyKey;
 pub use json::Json;

@@ -1,5 +1,6 @@
 //! Chatrooms and messages over HTTP: JSON in and out, errors to status.
 
+mod export;
 mod messages;
 mod models;
 mod problems;
@@ -15,12 +16,15 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::http::openapi::alias;
 
+pub use export::{ExportedRoomView, write_rooms};
+
 /// All of the feature's routes.
 pub fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(rooms::list, rooms::open))
         .routes(alias(routes!(rooms::open), "/chatroom/create"))
         .routes(routes!(rooms::show, rooms::change, rooms::remove))
+        .routes(routes!(export::export))
         .routes(routes!(messages::list))
         .routes(alias(routes!(messages::list), "/chatroom/{id}/message"))
         .routes(routes!(messages::post))

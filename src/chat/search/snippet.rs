@@ -65,7 +65,8 @@ fn window(text: &str, query: &Query) -> Window {
 fn hit(query: &Query, before: Option<&Token>, token: &Token) -> Option<Range<usize>> {
     match (token.kind, before) {
         (Kind::Word, _) => {
-            let is_hit = query.whole.contains(&token.text) || query.begun.iter().any(|word| token.text.starts_with(word));
+            let is_hit =
+                query.whole.contains(&token.text) || query.begun.iter().any(|word| token.text.starts_with(word));
             is_hit.then(|| token.place.clone())
         }
         (Kind::Letter { joined: true }, Some(before))
@@ -88,7 +89,9 @@ fn around(text: &str, hit: &Range<usize>) -> Range<usize> {
 /// Behind the first white space, if there is any before the hit: no word is shown by its end alone.
 fn word_start(text: &str, from: usize, hit: usize) -> usize {
     let part = &text[from..hit];
-    part.char_indices().find(|(_, letter)| letter.is_whitespace()).map_or(from, |(at, space)| from + at + space.len_utf8())
+    part.char_indices()
+        .find(|(_, letter)| letter.is_whitespace())
+        .map_or(from, |(at, space)| from + at + space.len_utf8())
 }
 
 fn escape(text: &str, html: &mut String) {
@@ -119,7 +122,10 @@ mod tests {
 
     #[test]
     fn hits_are_marked_and_the_rest_is_only_text() {
-        assert_eq!(shown("Crème <b>& co</b>", "creme co"), "<mark>Crème</mark> &lt;b&gt;&amp; <mark>co</mark>&lt;/b&gt;");
+        assert_eq!(
+            shown("Crème <b>& co</b>", "creme co"),
+            "<mark>Crème</mark> &lt;b&gt;&amp; <mark>co</mark>&lt;/b&gt;"
+        );
         assert_eq!(shown("a\n\n \"Tokyo's\" b", "tok"), "a &quot;<mark>Tokyo</mark>&#39;s&quot; b");
         assert_eq!(shown("今天天气很好", "天气好"), "今天<mark>天气</mark>很好");
         assert_eq!(shown("ok 👍🏽!", "👍"), "ok <mark>👍🏽</mark>!");

@@ -40,13 +40,7 @@ const HITS: Fork = Fork {
 };
 
 /// What meets an expression in a person's rooms, the newest first, below a place.
-pub(super) async fn hits(
-    on: &mut impl On,
-    owner: UserId,
-    expression: &str,
-    below: i64,
-    most: i64,
-) -> Result<Vec<Hit>> {
+pub(super) async fn hits(on: &mut impl On, owner: UserId, expression: &str, below: i64, most: i64) -> Result<Vec<Hit>> {
     fetch_all!(on, Hit, HITS, expression, below, owner, most)
 }
 

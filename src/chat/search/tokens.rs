@@ -74,11 +74,8 @@ impl Reading {
         }
         self.is_after_letter = false;
         if letter.is_alphanumeric() || is_combining_mark(letter) {
-            let word = self.word.get_or_insert_with(|| Token {
-                kind: Kind::Word,
-                text: String::new(),
-                place: place.clone(),
-            });
+            let word =
+                self.word.get_or_insert_with(|| Token { kind: Kind::Word, text: String::new(), place: place.clone() });
             word.text.push(letter);
             word.place.end = place.end;
             return ControlFlow::Continue(());
