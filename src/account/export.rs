@@ -36,15 +36,17 @@ pub(super) struct ExportedUserView {
 /// Writes an [`ExportedUserView`], of which the whole is never in memory.
 pub(super) async fn write(app: &App, user: User, outlet: &Outlet) -> Result<(), Cut> {
     let id = user.id;
-    let held = billing::held(app, id).await?;
-    let head = [
+    let billed = billing::held(app, id).await?;
+    let parts = [
         ("{\"exported_at\":", json(&app.clock.now())),
         (",\"user\":", json(&UserView::from(user))),
-        (",\"prompts\":", json(&held.prompts)),
-        (",\"tokens\":", json(&held.tokens)),
-        (",\"subscriptions\":", json(&held.subscriptions)),
+        (",\"prompts\":", json(&billed.prompts)),
+        (",\"tokens\":", json(&billed.tokens)),
+        (",\"subscriptions\":", json(&billed.subscriptions)),
     ];
-    outlet.send(head.into_iter().map(|(name, value)| format!("{name}{value}")).collect::<String>()).await?;
+    for (name, value) in parts {
+        outlet.send(format!("{name}{value}")).await?;
+    }
     outlet.send(",\"sessions\":[").await?;
     let (mut after, mut is_first) = (None, true);
     loop {

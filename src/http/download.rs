@@ -1,6 +1,8 @@
 //! Files that are made while they are sent: a task writes, the client takes, and no more than a few pieces wait between
 //! the two, however large the whole is.
 
+use std::fmt::Write;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -86,7 +88,9 @@ fn disposition(name: &str) -> String {
     for byte in name.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => whole.push(char::from(byte)),
-            _ => whole.push_str(&format!("%{byte:02X}")),
+            _ => {
+                let _ = write!(whole, "%{byte:02X}");
+            }
         }
     }
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{whole}")

@@ -49,10 +49,7 @@ pub async fn search(
     if query.is_empty() {
         return Ok(Vec::new());
     }
-    let (exact, longer) = match app.store.is_embedded() {
-        true => query.to_fts5(owner),
-        false => query.to_tsquery(owner),
-    };
+    let (exact, longer) = if app.store.is_embedded() { query.to_fts5(owner) } else { query.to_tsquery(owner) };
     let mut reader = app.store.read().await?;
     let mut hits = Vec::new();
     for (rank, expression) in [(0, Some(exact)), (1, longer)] {
