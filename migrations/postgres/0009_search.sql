@@ -8,7 +8,7 @@ create table message_terms (
 );
 
 -- Whoever fills the list of what is not sorted in yet sorts it in: a short one, so that nobody waits long for that.
-create index message_terms_by_term on message_terms using gin (terms) with (gin_pending_list_limit = 512);
+create index message_terms_by_term on message_terms using gin (terms) with (gin_pending_list_limit = 128);
 
 -- How far the messages that were there before were looked through; gone when that is over.
 create table message_terms_progress (
