@@ -10,10 +10,12 @@ mod sql;
 mod terms;
 mod tokens;
 
+use std::collections::HashMap;
+
 use super::{Chatroom, Message};
 use crate::app::App;
-use crate::ids::{MessageId, UserId};
-use crate::store::{self, Tx};
+use crate::ids::{ChatroomId, MessageId, UserId};
+use crate::store::{self, On, Tx};
 
 pub use backfill::index_older;
 pub(super) use terms::Terms;
@@ -49,33 +51,60 @@ pub async fn search(
     if query.is_empty() {
         return Ok(Vec::new());
     }
-    let (exact, longer) = if app.store.is_embedded() { query.to_fts5(owner) } else { query.to_tsquery(owner) };
-    let mut reader = app.store.read().await?;
+    loop {
+        let mut reader = app.store.read().await?;
+        let hits = hits(&mut reader, app.store.is_embedded(), owner, &query, after, most).await?;
+        let found = read(&mut reader, owner, &hits).await?;
+        // What went between the two looks leaves room for others: a page that is not full is the last.
+        if found.len() == hits.len() {
+            drop(reader);
+            let shown = found.into_iter().map(|(message, chatroom, place)| {
+                let snippet = snippet::snippet(&message.content, &query);
+                Found { message, chatroom, snippet, place }
+            });
+            return Ok(shown.collect());
+        }
+    }
+}
+
+async fn hits(
+    on: &mut impl On,
+    is_sqlite: bool,
+    owner: UserId,
+    query: &terms::Query,
+    after: Option<Place>,
+    most: i64,
+) -> store::Result<Vec<(MessageId, ChatroomId, Place)>> {
+    let (exact, longer) = if is_sqlite { query.to_fts5(owner) } else { query.to_tsquery(owner) };
     let mut hits = Vec::new();
     for (rank, expression) in [(0, Some(exact)), (1, longer)] {
-        let (Some(expression), left) = (expression, most - i64::try_from(hits.len()).unwrap_or(most)) else { continue };
+        let left = most - i64::try_from(hits.len()).unwrap_or(most);
         let below = match after {
             Some((after, _)) if rank < after => continue,
             Some((after, n)) if rank == after => n,
             _ => i64::MAX,
         };
-        if left > 0 {
-            let found = sql::hits(&mut reader, owner, &expression, below, left).await?;
+        if let Some(expression) = expression.filter(|_| left > 0) {
+            let found = sql::hits(on, owner, &expression, below, left).await?;
             hits.extend(found.into_iter().map(|(message, room, n)| (message, room, (rank, n))));
         }
     }
-    let messages = sql::messages_by_id(&mut reader, hits.iter().map(|(id, ..)| *id).collect()).await?;
-    let rooms = sql::rooms_by_id(&mut reader, owner, hits.iter().map(|(_, room, _)| *room).collect()).await?;
-    drop(reader);
-    let mut found = Vec::with_capacity(hits.len());
-    for (id, room, place) in hits {
-        let message = messages.iter().find(|message| message.id == id);
-        let room = rooms.iter().find(|known| known.id == room);
-        // What went between the two looks is gone.
-        if let (Some(message), Some(room)) = (message, room) {
-            let snippet = snippet::snippet(&message.content, &query);
-            found.push(Found { message: message.clone(), chatroom: room.clone(), snippet, place });
-        }
-    }
-    Ok(found)
+    Ok(hits)
+}
+
+/// The messages and rooms of what was found, as far as they are still there.
+async fn read(
+    on: &mut impl On,
+    owner: UserId,
+    hits: &[(MessageId, ChatroomId, Place)],
+) -> store::Result<Vec<(Message, Chatroom, Place)>> {
+    let messages = sql::messages_by_id(on, hits.iter().map(|(id, ..)| *id).collect()).await?;
+    let rooms = sql::rooms_by_id(on, owner, hits.iter().map(|(_, room, _)| *room).collect()).await?;
+    let mut messages: HashMap<_, _> = messages.into_iter().map(|message| (message.id, message)).collect();
+    let rooms: HashMap<_, _> = rooms.into_iter().map(|room| (room.id, room)).collect();
+    let found = hits.iter().filter_map(|(id, room, place)| {
+        let chatroom = rooms.get(room)?.clone();
+        Some((messages.remove(id)?, chatroom, *place))
+    });
+    Ok(found.collect())
 }
