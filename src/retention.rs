@@ -102,6 +102,11 @@ pub async fn run(app: Arc<App>) {
         if let Err(cause) = sweep(&app).await {
             tracing::warn!(%cause, "the sweep was cut short");
         }
+        match chat::index_older(&app).await {
+            Ok(0) => {}
+            Ok(messages) => tracing::info!(messages, "older messages can be found now"),
+            Err(cause) => tracing::warn!(%cause, "older messages wait to be found"),
+        }
         tokio::select! {
             () = app.stop.cancelled() => {}
             () = app.clock.sleep_until(next) => {}

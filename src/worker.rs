@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::account;
 use crate::app::App;
 use crate::auth;
 use crate::billing;
@@ -335,6 +336,7 @@ async fn work(app: &App, claim: &Claim, stop: &Stopped) -> Result<(), EndError> 
             give_up(app, claim, "it ended its process again and again").await
         }
         Some(Job::SendCode { id }) => auth::deliver(app, claim, *id).await,
+        Some(Job::EraseUser { user }) => account::work(app, claim, *user).await,
         Some(job) => tokio::select! {
             ended = billing::work(app, claim, job) => ended,
             // It asks others for as long as they like: whoever has the time goes on.

@@ -15,6 +15,7 @@ mod process;
 mod replies;
 mod report;
 mod rooms;
+mod search;
 mod start;
 mod statements;
 mod webhooks;
@@ -80,6 +81,9 @@ async fn measure_all(scale: Scale, only: &[&String]) -> anyhow::Result<Report> {
         }
         if wanted("claim") {
             claim::measure(&engine, scale, &mut report).await.with_context(|| format!("claim, {name}"))?;
+        }
+        if wanted("search") {
+            search::measure(&engine, scale, &mut report).await.with_context(|| format!("search, {name}"))?;
         }
         if wanted("webhooks") {
             webhooks::measure(&engine, scale, &mut report).await.with_context(|| format!("webhooks, {name}"))?;

@@ -183,6 +183,7 @@ VALUES = {
     "/auth/sessions/{id}": {"id": "{{other_session}}"},
     "/auth/sessions": {"scope": "others"},
     "/billing/return": {"session_id": "{{checkout}}"},
+    "/search": {"q": "hello"},
     "/chatroom/{id}": {"id": "{{room}}", "message_id": "{{reply}}"},
 }
 
@@ -232,6 +233,7 @@ CALLS = {
     "PATCH /chatroom/{id}/messages/{message_id}": {"values": {"message_id": "{{message}}"}},
     "DELETE /chatroom/{id}": {"values": {"id": "{{other_room}}"}},
     "GET /metrics": {"status": 404, "code": "not_found"},
+    "POST /user/me/delete": {"body": {"password": "not the password"}, "status": 401, "code": "bad_credentials"},
     "PATCH /user/me": {"body": {"username": "Ada Lovelace"}},
     "POST /subscription/pro": {"body": {}, "status": 409, "code": "already_subscribed"},
     "POST /subscription/portal": {"body": {}},

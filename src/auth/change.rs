@@ -7,8 +7,13 @@ use super::password::{self, PasswordError, Right};
 use super::{Device, Mobile, SignedIn, User, sql, verify};
 use crate::app::App;
 use crate::clock::Moment;
+use crate::ids::JobId;
+use crate::jobs::{self, Job};
 use crate::limits::Standing;
 use crate::store::{self, Tx};
+
+/// When an erasure that was granted and not ended is taken up: longer than most take.
+const TAKEN_UP_AFTER: std::time::Duration = std::time::Duration::from_mins(2);
 
 /// What proves that it is the account's own person, beyond a session.
 #[derive(Debug)]
@@ -169,6 +174,35 @@ async fn move_to(
     outcome?;
     user.mobile = mobile.clone();
     Ok(user)
+}
+
+/// Ends an account for its person: from this transaction on it is suspended and signed out, and a job promises that all that
+/// is held of them goes, should whoever asked for this not see to it.
+pub async fn resign(app: &App, me: &SignedIn, proof: Proof, device: &Device) -> Result<(), ChangeError> {
+    match proof {
+        Proof::Password(_) => suspend(app, me, proof, device).await,
+        Proof::Code(_) => counted(app, device, suspend(app, me, proof, device)).await,
+    }
+}
+
+async fn suspend(app: &App, me: &SignedIn, proof: Proof, device: &Device) -> Result<(), ChangeError> {
+    let user = present(app, me).await?;
+    let proven = prove(app, &user, proof, [Purpose::Confirm; 2], device).await?;
+    let now = app.clock.now();
+    let change = app.people.change(me.user);
+    let outcome: Outcome<()> = crate::transaction!(app.store, |tx| {
+        if let Err(refused) = proven.hold(tx, app, &user.mobile, [Purpose::Confirm; 2], now).await? {
+            return Ok(Err(refused));
+        }
+        sql::set_suspended(tx, me.user, Some(now)).await?;
+        sql::end_sessions(tx, me.user, None, now).await?;
+        let job = Job::EraseUser { user: me.user };
+        jobs::keep_house(tx, JobId(me.user.0), &job, now.plus(TAKEN_UP_AFTER)).await?;
+        Ok(Ok(()))
+    });
+    let outcome = outcome?;
+    change.all();
+    outcome
 }
 
 async fn present(app: &App, me: &SignedIn) -> Result<User, ChangeError> {

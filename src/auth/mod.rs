@@ -7,6 +7,7 @@
 mod change;
 mod code;
 mod deliver;
+mod held;
 pub mod http;
 mod marks;
 mod mobile;
@@ -25,9 +26,10 @@ mod user;
 mod verify;
 
 pub use crate::people::{Plan, Role};
-pub use change::{ChangeError, Proof, change_mobile, change_password, reset_password};
+pub use change::{ChangeError, Proof, change_mobile, change_password, reset_password, resign};
 pub use code::{Purpose, Refused};
 pub use deliver::deliver;
+pub use held::{count_sessions, sessions_after};
 pub use mobile::{Mobile, NotAMobile};
 pub use obtain::{ObtainError, obtain};
 pub use password::{PasswordError, UnfitPassword};
@@ -36,6 +38,7 @@ pub use send_code::{SendError, Sent, send_code};
 pub use sessions::{Scope, end, end_by_refresh_token, end_many};
 pub use sign_up::{SignUpError, SignedUp, Wish, sign_up};
 pub use signed_in::{SignedIn, is_alive};
+pub use sql::HeldSession;
 pub use sweep::{Swept, sweep};
 pub use tokens::TokenPair;
 pub use user::{Device, Session, User, find, rename};

@@ -119,6 +119,7 @@ pub async fn forget(tx: &mut Tx, user: UserId, now: crate::clock::Moment) -> sto
         let job = Job::CloseCustomer { customer, checkouts: std::mem::take(&mut checkouts) };
         jobs::enqueue_house(tx, &job, now).await?;
     }
+    sql::disown_tokens(tx, user).await?;
     sql::delete_prompts(tx, user).await?;
     sql::delete_subscriptions(tx, user).await?;
     sql::delete_checkouts(tx, user).await?;
@@ -134,7 +135,8 @@ pub(super) async fn close_customer(
     checkouts: &[String],
 ) -> Result<(), EndError> {
     match close(app, customer, checkouts).await {
-        Ok(()) => work::done(app, claim).await,
+        // Their ids there were the last that was left.
+        Ok(()) => crate::transaction!(app.store, |tx| { jobs::forget_house(tx, claim.id).await }),
         Err(why) => work::put_off(app, claim, &why).await,
     }
 }

@@ -80,6 +80,6 @@ pub async fn work(app: &App, claim: &Claim, job: &Job) -> Result<(), EndError> {
         }
         Job::CloseCustomer { customer, checkouts } => end::close_customer(app, claim, customer, checkouts).await,
         Job::SyncBilling => sync::work_sync(app, claim).await,
-        Job::Reply { .. } | Job::SendCode { .. } => done(app, claim).await,
+        Job::Reply { .. } | Job::SendCode { .. } | Job::EraseUser { .. } => done(app, claim).await,
     }
 }

@@ -7,12 +7,14 @@ use crate::app::App;
 use crate::ids::ChatroomId;
 use crate::store;
 
+/// Messages that go in one transaction at most: taking one out of the search's index costs more than the message itself.
+const MESSAGES_AT_ONCE: u32 = 100;
 /// How many rooms are looked up at a time.
 const ROOMS_AT_ONCE: i64 = 100;
 
 /// Removes a room that is nobody's, with all that was said in it; how many messages went. Safe to repeat.
 pub(super) async fn clear_room(app: &App, room: ChatroomId) -> store::Result<u64> {
-    let batch = app.settings.retention.batch;
+    let batch = app.settings.retention.batch.min(MESSAGES_AT_ONCE);
     let mut cleared = 0;
     loop {
         let gone = crate::transaction!(app.store, |tx| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Fault, Usage, sql};
+use super::{Fault, Usage, search, sql};
 use crate::app::App;
 use crate::billing::{self, Tokens};
 use crate::clock::Moment;
@@ -48,6 +48,15 @@ pub(super) enum Verdict {
 impl Verdict {
     pub(super) fn failed(code: &str, message: &str, retryable: bool) -> Self {
         Self::Failed { fault: Fault::new(code, message, retryable) }
+    }
+
+    /// What the reply says from now on, or would if it turned out to be cancelled meanwhile.
+    fn text<'a>(&'a self, seen: Seen<'a>) -> &'a str {
+        match self {
+            Self::Complete { text, .. } => text,
+            Self::Failed { .. } | Self::Gone => "",
+            Self::Cancelled | Self::Retry { .. } | Self::Wait { .. } | Self::HandBack => seen.text,
+        }
     }
 
     pub(super) const fn name(&self) -> &'static str {
@@ -153,6 +162,7 @@ async fn settle_once(
 ) -> Result<&'static str, EndError> {
     let now = app.clock.now();
     let Some((owner, room)) = claim.lane else { return Err(EndError::Lost) };
+    let terms = Some(verdict.text(seen)).filter(|text| !text.is_empty()).map(|text| search::Terms::of(owner, text));
     crate::transaction!(app.store, |tx| {
         let queue = jobs::lock(tx, owner).await?.ok_or(EndError::Lost)?;
         if let Some(usage) = usage {
@@ -183,6 +193,10 @@ async fn settle_once(
                 return Ok(verdict.name());
             }
             Verdict::Gone => {}
+        }
+        let is_kept = matches!(verdict, Verdict::Complete { .. } | Verdict::Cancelled);
+        if let Some(terms) = terms.as_ref().filter(|_| is_kept) {
+            search::index(tx, reply, terms).await?;
         }
         jobs::finish(tx, &queue, app.node, claim, now).await?;
         Ok(verdict.name())

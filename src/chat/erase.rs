@@ -4,10 +4,22 @@ use super::rooms::{RoomError, delete_room};
 use super::{clear, sql};
 use crate::app::App;
 use crate::ids::UserId;
-use crate::store::{self, Tx};
+use crate::store::{self, On, Tx};
 
 /// How many rooms are looked up at a time.
 const ROOMS_AT_ONCE: i64 = 100;
+
+/// How much somebody said and was told.
+#[derive(Clone, Copy, Debug)]
+pub struct RoomCounts {
+    pub chatrooms: i64,
+    pub messages: i64,
+}
+
+pub async fn count_rooms(on: &mut impl On, owner: UserId) -> store::Result<RoomCounts> {
+    let (chatrooms, messages) = sql::count_rooms(on, owner).await?;
+    Ok(RoomCounts { chatrooms, messages })
+}
 
 /// Deletes all rooms of a person, one transaction each, so that nobody waits long behind it.
 pub async fn delete_rooms(app: &App, owner: UserId) -> Result<(), RoomError> {

@@ -2,7 +2,7 @@
 //!
 //! To [`send`], to [`edit`] and to [`regenerate`] are one act that differs in where the reply hangs.
 
-use super::{Message, Role, Text, alternatives, branch, context, models, sql};
+use super::{Message, Role, Text, alternatives, branch, context, models, search, sql};
 use crate::app::App;
 use crate::billing::{self, Budget, Prompts};
 use crate::clock::Moment;
@@ -127,6 +127,7 @@ async fn accept(
     let budget = billing::budget(app).await?;
     let now = app.clock.now();
     let ids = (MessageId::new(now), MessageId::new(now));
+    let terms = act.text().map(|text| search::Terms::of(sender.user, text.as_str()));
     let change = app.people.change(sender.user);
     let outcome = crate::transaction!(app.store, |tx| {
         let queue = jobs::lock(tx, sender.user).await?.ok_or(SendError::NoSuchRoom)?;
@@ -153,6 +154,9 @@ async fn accept(
             Act::Edit(..) | Act::Regenerate(_) => branch::turn_to(tx, &queue, room, question.behind(), now).await?,
         };
         let (message, reply) = write_down(tx, room, &place, question, ids, queue.rev, now).await?;
+        if let Some(terms) = &terms {
+            search::index(tx, message.id, terms).await?;
+        }
         let waiting = Waiting { id: JobId::from(reply.id), lane: room, seq: reply.seq, attempt: 0 };
         jobs::enqueue(tx, &queue, waiting, now).await?;
         let rooms_rev = sql::raise_rooms_rev(tx, sender.user).await?;
@@ -182,6 +186,14 @@ async fn accept(
 }
 
 impl<'a> Act<'a> {
+    /// What is said with it.
+    const fn text(self) -> Option<&'a Text> {
+        match self {
+            Self::Send(text) | Self::Edit(_, text) => Some(text),
+            Self::Regenerate(_) => None,
+        }
+    }
+
     /// Finds what is to be answered, or why it cannot be.
     async fn question(self, tx: &mut Tx, room: ChatroomId, place: &sql::Place) -> Result<Question<'a>, SendError> {
         match self {

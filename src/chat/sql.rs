@@ -132,6 +132,30 @@ pub(super) async fn rooms(
     )
 }
 
+/// A person's rooms of either kind in the order of their ids, those after one of them.
+pub(super) async fn all_rooms(on: &mut impl On, owner: UserId, after: ChatroomId, most: i64) -> Result<Vec<Chatroom>> {
+    fetch_all!(
+        on,
+        Chatroom,
+        "select id, name, model, system_instruction, archived, created_at, updated_at, last_message_at, active_at, rev
+         from chatrooms where owner = $1 and id > $2 order by id limit $3",
+        owner,
+        after,
+        most
+    )
+}
+
+/// Rooms of a person and messages in them.
+pub(super) async fn count_rooms(on: &mut impl On, owner: UserId) -> Result<(i64, i64)> {
+    fetch_one!(
+        on,
+        (i64, i64),
+        "select (select count(*) from chatrooms where owner = $1),
+                (select count(*) from messages m join chatrooms r on r.id = m.chatroom_id where r.owner = $1)",
+        owner
+    )
+}
+
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {
     id: MessageId,
@@ -233,7 +257,6 @@ macro_rules! messages {
         )
     };
 }
-
 pub(super) use messages;
 
 pub(super) async fn message(on: &mut impl On, room: ChatroomId, id: MessageId) -> Result<Option<Message>> {
@@ -276,6 +299,19 @@ pub(super) async fn oldest_first(
         room,
         above,
         below,
+        most
+    )?;
+    Ok(rows.into_iter().map(Message::from).collect())
+}
+
+/// Messages of every branch, oldest first, behind a `seq`.
+pub(super) async fn all_messages(on: &mut impl On, room: ChatroomId, seq: i64, most: i64) -> Result<Vec<Message>> {
+    let rows = fetch_all!(
+        on,
+        Row,
+        messages!("where m.chatroom_id = $1 and m.seq > $2 order by m.seq limit $3"),
+        room,
+        seq,
         most
     )?;
     Ok(rows.into_iter().map(Message::from).collect())

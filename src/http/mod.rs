@@ -2,6 +2,7 @@
 
 mod body;
 mod client_address;
+mod download;
 mod error;
 mod idempotency;
 mod json;
@@ -19,6 +20,7 @@ pub mod sse;
 
 pub use body::{BODY_TIME, read_body};
 pub use client_address::{ClientAddress, host};
+pub use download::{Cut, Outlet, download, file_stem};
 pub use error::{ApiError, Code, FieldError, Problem};
 pub use idempotency::IdempotencyKey;
 pub use json::Json;

@@ -2,7 +2,7 @@
 
 use super::{Claim, EndError, Locked, sql};
 use crate::clock::Moment;
-use crate::ids::{ChatroomId, NodeId};
+use crate::ids::{ChatroomId, JobId, NodeId};
 use crate::store::{self, Tx};
 
 /// Ends a lane's job and lets the next of the lane come forward.
@@ -73,6 +73,11 @@ pub async fn drop_lane(tx: &mut Tx, user: &Locked, lane: ChatroomId) -> store::R
 pub async fn finish_house(tx: &mut Tx, holder: NodeId, claim: &Claim, note: &str, now: Moment) -> Result<(), EndError> {
     let state = if note.is_empty() { "done" } else { "parked" };
     if sql::end(tx, holder, claim, state, note, now).await? { Ok(()) } else { Err(EndError::Lost) }
+}
+
+/// Removes a job of the house, done, with whatever it named.
+pub async fn forget_house(tx: &mut Tx, id: JobId) -> Result<(), EndError> {
+    Ok(sql::delete_house(tx, id).await?)
 }
 
 /// Puts a job of the house back after a passing fault.

@@ -21,7 +21,7 @@ use crate::ids::{ChatroomId, JobId, MessageId, UserId};
 use crate::store;
 
 pub use claim::{Wanted, claim_heads, claim_house, claim_lapsed};
-pub use end::{drop_lane, finish, finish_house, hand_back, retry, retry_house, wait, wait_house};
+pub use end::{drop_lane, finish, finish_house, forget_house, hand_back, retry, retry_house, wait, wait_house};
 pub use enqueue::{
     Locked, Waiting, close_account, enqueue, enqueue_house, enqueue_house_for, keep_house, lock, open_account,
     set_replies_at_once, set_weight,
@@ -57,6 +57,8 @@ pub enum Job {
     EndSubscription { user: UserId, subscription: String, is_surplus: bool },
     /// Take a person who is gone off Stripe; their ids there are all that is left.
     CloseCustomer { customer: String, checkouts: Vec<String> },
+    /// Erase a person who asked for it, should their request not have come to its end.
+    EraseUser { user: UserId },
     /// Compare with Stripe what no event told.
     SyncBilling,
 }
@@ -65,7 +67,7 @@ impl Job {
     /// Whether nothing else would ever do it: it is not given up, however often its process died.
     #[must_use]
     pub const fn is_owed(&self) -> bool {
-        matches!(self, Self::EndSubscription { .. } | Self::CloseCustomer { .. })
+        matches!(self, Self::EndSubscription { .. } | Self::CloseCustomer { .. } | Self::EraseUser { .. })
     }
 
     const fn kind(&self) -> &'static str {
@@ -77,6 +79,7 @@ impl Job {
             Self::JudgePlan { .. } => "judge_plan",
             Self::EndSubscription { .. } => "end_subscription",
             Self::CloseCustomer { .. } => "close_customer",
+            Self::EraseUser { .. } => "erase_user",
             Self::SyncBilling => "sync_billing",
         }
     }

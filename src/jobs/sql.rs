@@ -55,7 +55,19 @@ pub(super) async fn delete_user(tx: &mut Tx, user: UserId) -> Result<()> {
         "delete from jobs where finished_at is null and lane in (select lane from jobs where owner = $1 and head)",
         user
     )?;
+    // What has ended, and what the house was still to do about them: nobody is left to do it for.
+    execute!(tx, "delete from jobs where owner = $1", user)?;
+    execute!(
+        tx,
+        "delete from jobs where kind in ('judge_plan', 'end_subscription', 'erase_user') and payload like $1",
+        format!("%\"{user}\"%")
+    )?;
     execute!(tx, "delete from queue_users where user_id = $1", user)?;
+    Ok(())
+}
+
+pub(super) async fn delete_house(tx: &mut Tx, id: JobId) -> Result<()> {
+    execute!(tx, "delete from jobs where id = $1 and owner is null", id)?;
     Ok(())
 }
 

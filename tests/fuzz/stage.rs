@@ -11,6 +11,8 @@ use crate::random::Random;
 use crate::request::Operation;
 
 const PASSWORD: &str = "secret 1234";
+/// It takes a proof as those of sign-in do.
+const ERASURE: &str = "/user/me/delete";
 
 pub(crate) struct Stage {
     pub(crate) token: String,
@@ -34,7 +36,7 @@ impl Stage {
             uses: 0,
         };
         let path = operation.path.as_str();
-        if path.starts_with("/auth") {
+        if path.starts_with("/auth") || path == ERASURE {
             stage.learn(app, operation).await;
         } else if ["/sub", "/billing", "/webhook"].iter().any(|start| path.starts_with(start)) {
             stage.sell(&person, !path.ends_with("/pro")).await;
@@ -101,7 +103,7 @@ impl Stage {
         self.know("refresh_token", &pair["refresh_token"]);
         match operation.path.as_str() {
             "/auth/reset-password" => self.know("otp", &code(app, &mobile, "reset_password").await),
-            "/auth/change-password" => self.know("otp", &code(app, &mobile, "confirm").await),
+            "/auth/change-password" | ERASURE => self.know("otp", &code(app, &mobile, "confirm").await),
             "/auth/change-mobile" => {
                 let other = new_number();
                 self.know("confirm_otp", &code(app, &mobile, "confirm").await);
@@ -128,7 +130,7 @@ impl Stage {
             >= match operation.method.as_str() {
                 "GET" => 500,
                 "DELETE" => 10,
-                _ if operation.path.starts_with("/auth") => 10,
+                _ if operation.path.starts_with("/auth") || operation.path == ERASURE => 10,
                 _ => 100,
             }
     }

@@ -49,7 +49,7 @@ impl FromRequestParts<Arc<App>> for Delivery {
 
 /// The cookie of a request that may end the session it belongs to. An extractor.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Carried(bool);
+pub struct Carried(bool);
 
 impl<S: Send + Sync> FromRequestParts<S> for Carried {
     type Rejection = Infallible;
@@ -61,7 +61,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Carried {
 
 impl Carried {
     /// Takes the cookie away from the browser that sent it, if its session has ended.
-    pub(super) fn forget(self, has_ended: bool) -> AppendHeaders<Option<(header::HeaderName, HeaderValue)>> {
+    pub fn forget(self, has_ended: bool) -> AppendHeaders<Option<(header::HeaderName, HeaderValue)>> {
         AppendHeaders((self.0 && has_ended).then(|| (header::SET_COOKIE, set("", 0))))
     }
 }

@@ -16,6 +16,8 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
+pub use cookie::Carried;
+pub use passwords::proof;
 pub use views::UserView;
 
 /// All of the feature's routes.

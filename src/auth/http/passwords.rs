@@ -126,8 +126,12 @@ pub(super) async fn change_mobile(
     Ok(Json(ChangedMobileView { user: user.into() }))
 }
 
-/// The password if there is one, else the code.
-fn proof(password: Option<String>, (field, code): (&str, Option<String>), missing: &str) -> Result<Proof, ApiError> {
+/// The password if there is one, else the code; 422 on `missing` without either.
+pub fn proof(
+    password: Option<String>,
+    (field, code): (&str, Option<String>),
+    missing: &str,
+) -> Result<Proof, ApiError> {
     match (password, code) {
         (Some(password), _) => Ok(Proof::Password(password)),
         (None, Some(code)) => Ok(Proof::Code(fields::code(field, &code)?)),

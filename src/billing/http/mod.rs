@@ -16,6 +16,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::http::openapi::alias;
 
+pub use views::LineView;
+
 /// All of the feature's routes.
 pub fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()

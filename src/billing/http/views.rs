@@ -78,7 +78,7 @@ struct CauseView {
 /// One change, and the plan that held after it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = BillingChange)]
-pub(super) struct LineView {
+pub struct LineView {
     /// The order in which it happened.
     seq: i64,
     at: Moment,

@@ -3,10 +3,12 @@
 mod accepted;
 mod branches;
 mod events;
+mod export;
 mod messages;
 mod models;
 mod problems;
 mod rooms;
+mod search;
 mod views;
 
 use std::sync::Arc;
@@ -17,12 +19,15 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::http::openapi::alias;
 
+pub use export::{ExportedRoomView, write_rooms};
+
 /// All of the feature's routes.
 pub fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(rooms::list, rooms::open))
         .routes(alias(routes!(rooms::open), "/chatroom/create"))
         .routes(routes!(rooms::show, rooms::change, rooms::remove))
+        .routes(routes!(export::export))
         .routes(routes!(messages::list))
         .routes(alias(routes!(messages::list), "/chatroom/{id}/message"))
         .routes(routes!(messages::post))
@@ -33,4 +38,5 @@ pub fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(events::of_room))
         .routes(routes!(events::of_rooms))
         .routes(routes!(models::list))
+        .routes(routes!(search::search))
 }
