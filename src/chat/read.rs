@@ -97,9 +97,10 @@ async fn read_slice(app: &App, reader: &mut Reader, room: ChatroomId, slice: Sli
     Ok(messages)
 }
 
-/// About how long until a reply that waits is written.
+/// About how long until a reply that waits is written, unless it waits for a moment that is known.
 pub(super) fn estimate_wait(app: &App, message: &mut Message) {
-    let position = message.position.and_then(|position| u64::try_from(position).ok());
+    let position =
+        message.position.filter(|_| message.retry_at.is_none()).and_then(|position| u64::try_from(position).ok());
     message.eta_seconds = position.zip(app.live.answers_take()).map(|(position, each)| {
         position.saturating_mul(u64::try_from(each.as_millis()).unwrap_or(u64::MAX)).div_ceil(1000)
     });

@@ -2,6 +2,7 @@
 //!
 //! To [`send`], to [`edit`] and to [`regenerate`] are one act that differs in where the reply hangs.
 
+use super::read::estimate_wait;
 use super::{Message, Role, Text, alternatives, branch, context, models, search, sql};
 use crate::app::App;
 use crate::billing::{self, Budget, Prompts};
@@ -141,9 +142,7 @@ async fn accept(
         let place = sql::lock_room(tx, sender.user, room).await?.ok_or(SendError::NoSuchRoom)?;
         let question = act.question(tx, room, &place).await?;
         context::must_fit(app, &place, question.text(), &listed)?;
-        if budget == Budget::Exhausted {
-            return Err(SendError::BudgetExhausted);
-        }
+        (budget != Budget::Exhausted).then_some(()).ok_or(SendError::BudgetExhausted)?;
         let Some(prompts) = billing::spend_one(tx, sender.user, sender.daily_limit, now).await? else {
             let prompts = billing::prompts(tx, sender.user, sender.daily_limit, now).await?;
             return Err(SendError::PromptLimitReached { prompts });
@@ -153,12 +152,12 @@ async fn accept(
             Act::Send(_) => Vec::new(),
             Act::Edit(..) | Act::Regenerate(_) => branch::turn_to(tx, &queue, room, question.behind(), now).await?,
         };
-        let (message, reply) = write_down(tx, room, &place, question, ids, queue.rev, now).await?;
+        let (message, mut reply) = write_down(tx, room, &place, question, ids, queue.rev, now).await?;
         if let Some(terms) = &terms {
             search::index(tx, message.id, terms).await?;
         }
         let waiting = Waiting { id: JobId::from(reply.id), lane: room, seq: reply.seq, attempt: 0 };
-        jobs::enqueue(tx, &queue, waiting, now).await?;
+        reply.position = Some(jobs::enqueue(tx, &queue, waiting, now).await?);
         let rooms_rev = sql::raise_rooms_rev(tx, sender.user).await?;
         if let Some(request) = request {
             replay::keep(tx, sender.user, request, reply.id.0, now).await?;
@@ -173,12 +172,13 @@ async fn accept(
         Ok(Outcome::Replay(_)) | Err(_) => change.nothing(),
     }
     match outcome? {
-        Outcome::New { accepted, being_written, .. } => {
+        Outcome::New { mut accepted, being_written, .. } => {
             for reply in being_written {
                 app.live.stop(reply);
             }
             app.live.ring_for_jobs();
             app.live.ring(sender.user, room);
+            estimate_wait(app, &mut accepted.reply);
             Ok(*accepted)
         }
         Outcome::Replay(reply) => replayed(app, sender, room, reply).await,

@@ -59,19 +59,20 @@ pub async fn lock(tx: &mut Tx, user: UserId) -> Result<Option<Locked>> {
     sql::lock(tx, user).await
 }
 
-/// Adds a reply's job behind whatever waits in its lane.
-pub async fn enqueue(tx: &mut Tx, user: &Locked, waiting: Waiting, now: Moment) -> Result<()> {
+/// Adds a reply's job behind whatever waits in its lane; its place there, 1 for the next.
+pub async fn enqueue(tx: &mut Tx, user: &Locked, waiting: Waiting, now: Moment) -> Result<i64> {
     let job = Job::Reply { id: crate::ids::MessageId(waiting.id.0) };
     let is_head = sql::insert_in_lane(tx, user.user_id, waiting, &job, now).await?;
     if !is_head {
-        return Ok(());
+        return sql::place_in_lane(tx, waiting.lane, waiting.seq).await;
     }
     // Whoever was idle starts where the queue stands, not where they left it long ago.
     let was_idle = user.next_due.is_none() && user.in_flight == 0;
     let least = user.least_claimable.into_iter().chain(user.least_held).min().unwrap_or(0);
     let vtime = if was_idle { user.vtime.max(least).max(user.floor) } else { user.vtime };
     let next_due = user.next_due.map_or(now, |due| due.min(now));
-    sql::set_user(tx, user.user_id, vtime, next_due).await
+    sql::set_user(tx, user.user_id, vtime, next_due).await?;
+    Ok(1)
 }
 
 /// Adds a job of the house, due at once.

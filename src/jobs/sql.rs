@@ -136,6 +136,12 @@ pub(super) async fn insert_in_lane(
     Ok(is_head)
 }
 
+/// How many of a lane have not ended, up to this place in it.
+pub(super) async fn place_in_lane(tx: &mut Tx, lane: ChatroomId, seq: i64) -> Result<i64> {
+    let sql = "select count(*) from jobs where lane = $1 and finished_at is null and lane_seq <= $2";
+    Ok(fetch_one!(tx, (i64,), sql, lane, seq)?.0)
+}
+
 /// What is due later has not waited yet: it counts as made then.
 pub(super) async fn insert_house(tx: &mut Tx, id: JobId, job: &Job, due: Moment) -> Result<()> {
     execute!(

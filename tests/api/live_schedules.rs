@@ -28,6 +28,7 @@ const AT_ONCE: usize = 25;
 
 #[tokio::test]
 async fn over_any_number_of_connections_a_reader_pieces_together_what_is_stored() {
+    #[expect(clippy::disallowed_methods, reason = "these are settings of the test")]
     let number = |name: &str| std::env::var(name).ok().map(|number| number.parse().expect("a number"));
     let seed = number("LIVE_SEED").unwrap_or_else(Random::any_seed);
     let schedules = number("LIVE_SCHEDULES").unwrap_or(SCHEDULES);
@@ -117,18 +118,18 @@ async fn schedule(app: &TestApp, mut random: Random, over_http: bool) {
         tokio::time::sleep(Duration::from_millis(late.clone().below(20) as u64)).await;
         read(ada, &room, late, None, over_http, until_all).await
     };
-    let ((), ((one, two), latecomer)) = join(talking, join(readers, coming_late)).await;
+    let ((), ((one, two), latecomer)) = Box::pin(join(talking, join(readers, coming_late))).await;
     // Those on branches that were left, too.
-    for id in replies.borrow().iter() {
-        let reply = ada.message(&room, id).await;
+    for id in replies.take() {
+        let reply = ada.message(&room, &id).await;
         for seen in [&one, &two] {
             assert!(seen.created.contains(reply["parent_id"].as_str().expect("a question")), "{reply}");
-            let text = seen.texts.get(id).map(|(_, text)| text.as_str()).unwrap_or_default();
+            let text = seen.texts.get(&id).map(|(_, text)| text.as_str()).unwrap_or_default();
             assert_eq!(text, reply["content"]);
-            let ended = &seen.ended[id];
+            let ended = &seen.ended[&id];
             assert_eq!((&ended["content"], &ended["status"]), (&reply["content"], &reply["status"]));
         }
-        if let Some(ended) = latecomer.ended.get(id) {
+        if let Some(ended) = latecomer.ended.get(&id) {
             assert_eq!(ended["content"], reply["content"]);
         }
     }
@@ -147,7 +148,8 @@ async fn talk(ada: &Person<'_>, room: &str, random: &mut Random, replies: &RefCe
             2 => rule.finish(random.below(pieces + 1), "MAX_TOKENS").when(&question),
             _ => rule.when(&question),
         });
-        let reply = match replies.borrow().last().cloned() {
+        let last = replies.borrow().last().cloned();
+        let reply = match last {
             Some(last) if random.one_in(4) => ask_otherwise(ada, room, &last, &question, random.one_in(2)).await,
             _ => ada.asks(room, &question).await,
         };

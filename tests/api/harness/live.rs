@@ -106,6 +106,12 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    pub(crate) fn take_all(&mut self, all: &[Told]) {
+        for told in all {
+            self.take(told);
+        }
+    }
+
     /// # Panics
     /// When an event does not fit to those before it: something comes twice, a letter of another attempt, an end whose
     /// text is not the one that was told.
