@@ -64,6 +64,7 @@ async fn a_message_is_taken_in_with_the_promise_of_a_reply() {
         "created_at": "2026-11-21T10:00:00.000Z",
         "id": "[id]",
         "parent_id": "[parent]",
+        "position": 1,
         "role": "model",
         "seq": 2,
         "status": "queued"
