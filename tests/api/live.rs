@@ -213,6 +213,14 @@ async fn a_message_may_be_answered_with_its_events() {
     assert_eq!(names(&all)[..2], ["message.created", "reply.queued"]);
     assert_eq!(text(&all), TEXT);
     assert!(reader.next().await.is_none(), "the stream ends with the reply");
+    // From any of them the room goes on: nothing of what others did there meanwhile is missing, and no letter comes twice.
+    ada.patch(&format!("/chatroom/{room}"), json!({"name": "Another"})).await.expect(200);
+    for at in 0..all.len() {
+        let mut on = ada.listen(&events(&room), Some(&all[at].id)).await;
+        let rest = on.until("chatroom.updated").await;
+        assert_eq!(text(&all[..=at]) + &text(&rest), TEXT, "after event {at}");
+        assert_eq!(rest[rest.len() - 2].name, "reply.completed", "its end may come again");
+    }
     // The same again is told of the same reply, and asks nothing.
     let mut again = ask().await;
     assert_eq!(

@@ -28,6 +28,8 @@ const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 pub struct Follower {
     app: Arc<App>,
     owner: UserId,
+    /// Of one reply: the change that promised it.
+    promised: Option<i64>,
     teller: Teller,
     listener: Listener,
     /// What happened and was not told yet, through `until`.
@@ -50,11 +52,21 @@ impl Follower {
         // Before the first look: what is rung after it is not missed.
         let listener = app.live.listen(place);
         let (app, teller) = (Arc::clone(app), Teller::new(Cursor::default(), what));
-        let mut follower =
-            Self { app, owner, teller, listener, plan: VecDeque::new(), until: 0, heads: Vec::new(), is_behind: false };
+        let mut follower = Self {
+            app,
+            owner,
+            promised: None,
+            teller,
+            listener,
+            plan: VecDeque::new(),
+            until: 0,
+            heads: Vec::new(),
+            is_behind: false,
+        };
         let newest = follower.standing().await?.ok_or(ReadError::NoSuchRoom)?.newest;
         // One from before the database was restored to an earlier day goes on from now.
         follower.teller.cursor = cursor.filter(|cursor| cursor.rev <= newest).unwrap_or_else(|| Cursor::after(newest));
+        follower.promised = matches!(what, Follows::Reply { .. }).then_some(follower.teller.cursor.rev);
         follower.read_plan().await?;
         Ok(follower)
     }
@@ -68,8 +80,8 @@ impl Follower {
     /// Waits for what is to be told next, with the cursor behind it; None after the last. Safe to give up and call again.
     pub async fn next(&mut self) -> Option<(Event, Cursor)> {
         loop {
-            if let Some(told) = self.teller.ready.pop_front() {
-                return Some(told);
+            if let Some((event, cursor)) = self.teller.ready.pop_front() {
+                return Some((event, self.handed_out(cursor)));
             }
             if self.teller.is_over {
                 return None;
@@ -82,6 +94,15 @@ impl Follower {
                     tokio::time::sleep(DATABASE_PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Who follows one reply is told nothing else of its room. They may go on with the room from the same cursor, so it says
+    /// no more than that the reply was promised, and how much of its text was seen.
+    fn handed_out(&self, cursor: Cursor) -> Cursor {
+        match self.promised {
+            Some(promised) if cursor.rev > promised => Cursor { rev: promised, part: None, ..cursor },
+            _ => cursor,
         }
     }
 

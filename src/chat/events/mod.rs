@@ -19,7 +19,7 @@ use crate::ids::{ChatroomId, MessageId};
 pub enum Follows {
     /// All that happens in a room.
     Room(ChatroomId),
-    /// One reply, to its end.
+    /// One reply, from the change that promised it to its end.
     Reply { room: ChatroomId, question: MessageId, reply: MessageId },
     /// All rooms of the person: what begins and ends, without text.
     Rooms,

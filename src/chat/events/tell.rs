@@ -146,8 +146,10 @@ impl Teller {
             }
             self.add(id, attempt, if rest.is_some() { seen } else { 0 }, rest.unwrap_or(&reply.content));
         }
-        self.cursor.places.retain(|place| place.reply != id);
-        self.is_over = matches!(self.what, Follows::Reply { reply, .. } if reply == id);
+        self.is_over = matches!(self.what, Follows::Reply { .. });
+        if !self.is_over {
+            self.cursor.places.retain(|place| place.reply != id);
+        }
         self.push(Event::Ended(reply));
     }
 
