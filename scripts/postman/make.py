@@ -20,7 +20,7 @@ METHODS = ("get", "put", "post", "delete", "patch")
 ABOUT = """\
 Made from the server's OpenAPI document by `scripts/postman/make.py`. Run the folder "A day" from its top: it signs a new
 number up, talks, meets Basic's limit, subscribes in the built-in Stripe sandbox and cancels. The other folders have every
-other call, and use what that day left in the collection's variables. It needs a server in development, as `cargo run`
+other call but the streams of events, which have no end, and use what that day left in the collection's variables. It needs a server in development, as `cargo run`
 starts it: codes stand in answers, and payments are the sandbox's."""
 
 
@@ -35,8 +35,13 @@ def operations(api):
         f"{method.upper()} {path}": operation
         for path, item in api["paths"].items()
         for method, operation in item.items()
-        if method in METHODS
+        if method in METHODS and not is_endless(method, operation)
     }
+
+
+def is_endless(method, operation):
+    """A stream of events: whoever runs a collection waits for an answer's end."""
+    return method == "get" and "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
 
 
 def values_for(path, own):
