@@ -121,10 +121,12 @@ async fn a_fault_that_is_waited_out_is_told_and_the_text_begins_anew() {
     let ada = app.sign_up().await;
     let room = ada.new_room().await;
     let mut reader = ada.listen(&events(&room), None).await;
-    app.gemini.script(Rule::say("one two three").end(2, End::Cut));
+    app.gemini.script(Rule::say("one two three").hold(1).end(2, End::Cut));
     app.gemini.script(Rule::say("four five"));
     ada.ask(&room, "hello").await;
+    // A text that is cut before anybody looks is shown to nobody.
     let first = reader.until("reply.delta").await;
+    app.gemini.release();
     let waits = reader.until("reply.queued").await;
     let waits = &waits[waits.len() - 1].data;
     assert_eq!((&waits["attempt"], waits["retry_at"].is_string()), (&json!(1), true), "{waits}");

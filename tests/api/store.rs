@@ -207,6 +207,7 @@ async fn live_a_life(app: &TestApp) {
     // What was claimed raises the queue's floor within a second.
     until("the floor is raised", async || (app.count("select vtime from queue_floor").await > 0).then_some(())).await;
     bob.set_plan(gemini_backend::auth::Plan::Pro).await;
+    gemini_backend::chat::index_older(&app.app).await.expect("older messages are indexed");
     bob.call("DELETE", &format!("/chatroom/{room}")).send().await.expect(204);
     spend_money(app).await;
     app.clock.advance(Duration::from_hours(24 * 400));
