@@ -116,7 +116,6 @@ impl Reader {
         };
         match told {
             Ok(None) => None,
-            Ok(Some((Event::RoomDeleted, _))) => Some(self.close(Closing::ChatroomDeleted)),
             Ok(Some((event, cursor))) => Some(show(event, self.has_text).id(cursor.to_string())),
             Err(closing) => Some(self.close(closing)),
         }
