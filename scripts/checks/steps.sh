@@ -114,12 +114,16 @@ steps_end() {
     exit "$status"
 }
 
+# group_runs PID: whether a process of the group still runs. One that has ended and only waits for init to take note of it
+# does not; `kill -0` would count it, and init may take its time.
+group_runs() { ps -A -o pgid= -o stat= | awk -v group="$1" '$1 == group && $2 !~ /^Z/ { found = 1 } END { exit !found }'; }
+
 # end_group PID: asks a process group to end, and makes it after five seconds.
 end_group() {
     local n
     kill -TERM -- "-$1" 2>/dev/null || return 0
     for ((n = 0; n < 50; n++)); do
-        kill -0 -- "-$1" 2>/dev/null || return 0
+        group_runs "$1" || return 0
         sleep 0.1
     done
     kill -KILL -- "-$1" 2>/dev/null || true

@@ -28,6 +28,7 @@ missing_tools() {
     has_venv || echo "python3 python3-venv python3-pip|Python 3.11 or newer with venv and pip"
     has_node || echo "nodejs npm|Node 20 or newer with npm"
     has_postgres || echo "postgresql|the PostgreSQL server programs (initdb, postgres)"
+    has ps || echo "procps|ps"
     has setpriv || echo "util-linux|setpriv"
 }
 
