@@ -19,7 +19,7 @@ use crate::billing;
 use crate::chat::{self, Stopped};
 use crate::clock::Moment;
 use crate::ids::JobId;
-use crate::jobs::{self, Claim, EndError, Job, MOST_CRASHES, Renewed, Wanted};
+use crate::jobs::{self, Claim, EndError, Job, MOST_CRASHES, Pool, Renewed, Wanted};
 use crate::store;
 
 /// How often the queue is looked at when no bell rings: while there is work, and while there is none (so that a
@@ -34,8 +34,8 @@ const LOCKED: Duration = Duration::from_millis(20);
 const AWAY: Duration = Duration::from_millis(500);
 /// The most that one transaction claims.
 const BATCH: usize = 50;
-/// The house's own jobs take one place in this many at most: a sender of codes that hangs must not hold up every reply.
-const HOUSE_SHARE: usize = 4;
+/// Each pool of the house's own jobs takes one place in this many at most: what hangs must not hold up everything else.
+const POOL_SHARE: usize = 8;
 /// One claim in this many goes to Basic first, however many Pro users wait.
 const BASIC_SHARE: usize = 5;
 
@@ -55,7 +55,8 @@ struct Held {
 #[derive(Debug)]
 struct InHand {
     attempt: i64,
-    is_of_the_house: bool,
+    /// None: a reply.
+    pool: Option<Pool>,
     /// Cancelled when it is ours no longer.
     lost: CancellationToken,
 }
@@ -195,8 +196,10 @@ impl Shift<'_> {
             return Ok(latest);
         }
         let mut look = jobs::look(&self.app.store).await?;
-        if self.room_for_the_house() == 0 {
-            look.house = None;
+        for (pool, due) in &mut look.house {
+            if self.room_for(*pool) == 0 {
+                *due = None;
+            }
         }
         let now = self.app.clock.now();
         if look.next().is_some_and(|due| due <= now) {
@@ -239,19 +242,32 @@ impl Shift<'_> {
         if due(look.lapse) {
             left -= self.begin(jobs::claim_lapsed(store, wanted).await?);
         }
-        if due(look.house) && left > 0 {
-            let most = left.min(self.room_for_the_house());
-            left -= self.begin(jobs::claim_house(store, Wanted { most, ..wanted }).await?);
+        // In the order in which people wait for them.
+        let (background, awaited): (Vec<_>, Vec<_>) =
+            look.house.into_iter().filter(|(_, at)| due(*at)).partition(|(pool, _)| *pool == Pool::Background);
+        for (pool, _) in awaited {
+            left -= self.claim_house(pool, Wanted { most: left, ..wanted }).await?;
         }
         if due(look.heads) && left > 0 {
             left -= self.claim_heads(Wanted { most: left, ..wanted }).await?;
         }
+        for (pool, _) in background {
+            left -= self.claim_house(pool, Wanted { most: left, ..wanted }).await?;
+        }
         Ok(left < room)
     }
 
-    fn room_for_the_house(&self) -> usize {
-        let share = (self.app.settings.worker.concurrency / HOUSE_SHARE).max(1);
-        share.saturating_sub(self.held.jobs().values().filter(|job| job.is_of_the_house).count())
+    async fn claim_house(&self, pool: Pool, wanted: Wanted) -> store::Result<usize> {
+        let most = wanted.most.min(self.room_for(pool));
+        if most == 0 {
+            return Ok(0);
+        }
+        Ok(self.begin(jobs::claim_house(&self.app.store, pool, Wanted { most, ..wanted }).await?))
+    }
+
+    fn room_for(&self, pool: Pool) -> usize {
+        let most = (self.app.settings.worker.concurrency / POOL_SHARE).max(1);
+        most.saturating_sub(self.held.jobs().values().filter(|job| job.pool == Some(pool)).count())
     }
 
     /// How many were claimed. Basic's share comes first.
@@ -286,8 +302,7 @@ impl Shift<'_> {
             // Claimed while the process was told to end: another one writes it.
             hand_back.cancel();
         }
-        let (attempt, is_of_the_house) = (claim.attempt, claim.lane.is_none());
-        let in_hand = InHand { attempt, is_of_the_house, lost: lost.clone() };
+        let in_hand = InHand { attempt: claim.attempt, pool: claim.pool, lost: lost.clone() };
         self.held.jobs().insert(claim.id, in_hand);
         let (app, held) = (Arc::clone(self.app), Arc::clone(self.held));
         self.app.tasks.spawn(async move {
@@ -338,7 +353,7 @@ async fn work(app: &App, claim: &Claim, stop: &Stopped) -> Result<(), EndError> 
         Some(Job::SendCode { id }) => auth::deliver(app, claim, *id).await,
         Some(Job::EraseUser { user }) => account::work(app, claim, *user).await,
         Some(job) => tokio::select! {
-            ended = billing::work(app, claim, job) => ended,
+            ended = ask_others(app, claim, job) => ended,
             // It asks others for as long as they like: whoever has the time goes on.
             () = stop.hand_back.cancelled() => {
                 let now = app.clock.now();
@@ -346,6 +361,15 @@ async fn work(app: &App, claim: &Claim, stop: &Stopped) -> Result<(), EndError> 
             }
         },
         None => give_up(app, claim, "it cannot be read").await,
+    }
+}
+
+/// What the house does at others' pace.
+async fn ask_others(app: &App, claim: &Claim, job: &Job) -> Result<(), EndError> {
+    match job {
+        Job::NameRoom { user, room, reply } => chat::name_room(app, claim, (*user, *room), *reply).await,
+        Job::Summarise { user, room, reply } => chat::summarise(app, claim, (*user, *room), *reply).await,
+        job => billing::work(app, claim, job).await,
     }
 }
 

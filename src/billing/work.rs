@@ -80,6 +80,11 @@ pub async fn work(app: &App, claim: &Claim, job: &Job) -> Result<(), EndError> {
         }
         Job::CloseCustomer { customer, checkouts } => end::close_customer(app, claim, customer, checkouts).await,
         Job::SyncBilling => sync::work_sync(app, claim).await,
-        Job::Reply { .. } | Job::SendCode { .. } | Job::EraseUser { .. } => done(app, claim).await,
+        // Other rooms'.
+        Job::Reply { .. }
+        | Job::SendCode { .. }
+        | Job::EraseUser { .. }
+        | Job::NameRoom { .. }
+        | Job::Summarise { .. } => done(app, claim).await,
     }
 }

@@ -5,12 +5,13 @@
 use std::mem::take;
 use std::time::Instant;
 
+use super::context::Chosen;
 use super::end::Verdict;
 use super::fallback::Line;
 use super::{Usage, context, judge, models, sql};
 use crate::app::App;
 use crate::billing::{self, Budget};
-use crate::gemini::{self, Event, FinishReason, Request};
+use crate::gemini::{self, Event, FinishReason};
 use crate::ids::MessageId;
 use crate::jobs::{Claim, EndError};
 use crate::live::Written;
@@ -19,10 +20,13 @@ use crate::store;
 /// No answer is longer; what comes after is cut, as by `MAX_TOKENS`.
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
+/// Bytes of thoughts that are kept; they are there to be looked at, not to be complete.
+const MOST_THOUGHTS: usize = 256 * 1024;
+
 /// What there is to ask.
 #[derive(Debug)]
 pub(super) enum Prepared {
-    Request(Box<Request>, Line),
+    Request(Box<Chosen>, Line),
     /// Nothing: the reply has its end without Gemini.
     Ended(Verdict),
 }
@@ -41,13 +45,13 @@ pub(super) async fn prepare(app: &App, claim: &Claim, reply: MessageId) -> store
     }
     let listed = models::listed(app).await;
     let mut line = Line::new(&app.settings.gemini, task.model.as_deref(), task.fallback.as_deref());
-    let contents = loop {
+    let chosen = loop {
         let now = app.clock.now();
         if let Some(held) = app.gate.held(line.model(), now, judge::last(claim)) {
             return Ok(Prepared::Ended(judge::held(claim, &line, &held, now)));
         }
         match context::choose(app, &task, line.model(), &listed).await? {
-            Ok(contents) => break contents,
+            Ok(chosen) => break chosen,
             Err(_) if line.is_own() => {
                 let overflow = Verdict::failed("context_overflow", "The message is too long for the model.", false);
                 return Ok(Prepared::Ended(overflow));
@@ -56,14 +60,7 @@ pub(super) async fn prepare(app: &App, claim: &Claim, reply: MessageId) -> store
             Err(_) => line = line.next().unwrap_or(line),
         }
     };
-    let request = Request {
-        model: line.model().to_owned(),
-        contents,
-        system_instruction: task.system_instruction,
-        max_output_tokens: Some(app.settings.gemini.max_output_tokens),
-        thinking: None,
-    };
-    Ok(Prepared::Request(Box::new(request), line))
+    Ok(Prepared::Request(Box::new(chosen), line))
 }
 
 /// What was asked so far, and what came of it. Its tokens are spent whatever becomes of the reply.
@@ -73,6 +70,14 @@ pub(super) struct Asked {
     pub usage: Option<Usage>,
     /// What readers have seen.
     pub text: String,
+    /// What was thought before it, which they have not.
+    pub thoughts: String,
+    /// What the model was shown, as it is kept.
+    pub receipt: Option<String>,
+    /// The room's own model, when another was asked.
+    pub fallback_for: Option<String>,
+    /// Some of the conversation no longer fitted.
+    pub is_outgrown: bool,
 }
 
 /// Streams the answer; each piece is live as soon as it is here, and what it has cost so far is in `asked`.
@@ -80,11 +85,17 @@ pub(super) async fn ask(
     app: &App,
     claim: &Claim,
     reply: MessageId,
-    request: Request,
+    Chosen { request, receipt, is_outgrown }: Chosen,
     line: &Line,
     asked: &mut Asked,
 ) -> Result<Verdict, EndError> {
-    asked.model = Some(request.model.clone());
+    *asked = Asked {
+        model: Some(request.model.clone()),
+        receipt: Some(receipt.to_text()),
+        fallback_for: line.stands_in_for().map(str::to_owned),
+        is_outgrown,
+        ..Asked::default()
+    };
     let since = Instant::now();
     let mut stream = match app.gemini.stream(&request, &format!("{reply}.{}", claim.attempt)).await {
         Ok(stream) => stream,
@@ -105,6 +116,9 @@ pub(super) async fn ask(
                 }
                 publish(app, claim, reply, &asked.text, &piece)?;
                 asked.text.push_str(&piece);
+            }
+            Ok(Event::Thought(piece)) if asked.thoughts.len() + piece.len() <= MOST_THOUGHTS => {
+                asked.thoughts.push_str(&piece);
             }
             Ok(Event::Thought(_)) => {}
             Ok(Event::End(outcome)) => {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use super::ask::Asked;
 use super::{Fault, Usage, search, sql};
 use crate::app::App;
 use crate::billing::{self, Tokens};
 use crate::clock::Moment;
-use crate::ids::{MessageId, UserId};
-use crate::jobs::{self, Claim, EndError};
+use crate::ids::{ChatroomId, JobId, MessageId, UserId};
+use crate::jobs::{self, Claim, EndError, Job};
 use crate::store::{self, Tx};
 
 /// Between two tries to store an end while the database is away; the lease bounds how long that goes on.
@@ -86,6 +87,23 @@ impl Verdict {
 pub(super) struct Seen<'a> {
     pub text: &'a str,
     pub model: Option<&'a str>,
+    thoughts: Option<&'a str>,
+    receipt: Option<&'a str>,
+    fallback_for: Option<&'a str>,
+    is_outgrown: bool,
+}
+
+impl<'a> Seen<'a> {
+    pub(super) fn of(asked: &'a Asked) -> Self {
+        Self {
+            text: &asked.text,
+            model: asked.model.as_deref(),
+            thoughts: Some(asked.thoughts.as_str()).filter(|thoughts| !thoughts.is_empty()),
+            receipt: asked.receipt.as_deref(),
+            fallback_for: asked.fallback_for.as_deref(),
+            is_outgrown: asked.is_outgrown,
+        }
+    }
 }
 
 /// Stores the verdict and what was spent, again and again while the database is away. Tokens count for the operator
@@ -144,7 +162,7 @@ pub(super) async fn count_for_nothing(app: &App, claim: &Claim, usage: Option<Us
     }
 }
 
-fn count_tokens(usage: Usage) {
+pub(super) fn count_tokens(usage: Usage) {
     let kinds =
         [("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens), ("thoughts", usage.thought_tokens)];
     for (kind, tokens) in kinds {
@@ -174,11 +192,16 @@ async fn settle_once(
         match verdict {
             Verdict::Complete { .. } | Verdict::Failed { .. } | Verdict::Cancelled => {
                 let refunded_at = if verdict.is_free(seen) { give_back(tx, owner, reply, now).await? } else { None };
-                store_reply(tx, claim, verdict, seen, usage, (refunded_at, queue.rev, now)).await?;
+                let is_untitled = store_reply(tx, claim, verdict, seen, usage, (refunded_at, queue.rev, now)).await?;
+                if matches!(verdict, Verdict::Complete { .. }) {
+                    let is_untitled = is_untitled && app.settings.gemini.chatroom_titles;
+                    let is_outgrown = seen.is_outgrown && app.settings.gemini.context_summary;
+                    follow_up(tx, (owner, room, reply), is_untitled, is_outgrown, now).await?;
+                }
             }
             Verdict::Retry { fault, due, fallback } | Verdict::Wait { fault, due, fallback } => {
                 // Readers learn of the wait by the room's rev.
-                if sql::raise_rev(tx, room, queue.rev).await? {
+                if sql::raise_rev(tx, room, queue.rev).await?.is_some() {
                     sql::set_waiting(tx, reply, queue.rev, fallback.as_deref()).await?;
                 }
                 let note = fault.to_note();
@@ -217,7 +240,27 @@ pub(super) async fn give_back(
     Ok(day.map(|_| now))
 }
 
-/// Room and message, in the order of the locks; the prompt of a reply without an answer went back before.
+/// What a finished reply gives the model to do in the background.
+async fn follow_up(
+    tx: &mut Tx,
+    (user, room, reply): (UserId, ChatroomId, MessageId),
+    is_untitled: bool,
+    is_outgrown: bool,
+    now: Moment,
+) -> store::Result<()> {
+    if is_untitled {
+        sql::note_titling(tx, room).await?;
+        jobs::enqueue_house(tx, &Job::NameRoom { user, room, reply }, now).await?;
+    }
+    if is_outgrown {
+        // One at a time for a room.
+        jobs::keep_house(tx, JobId(room.0), &Job::Summarise { user, room, reply }, now).await?;
+    }
+    Ok(())
+}
+
+/// Room and message, in the order of the locks; the prompt of a reply without an answer went back before. Whether the room
+/// has no name and nobody was asked for one.
 async fn store_reply(
     tx: &mut Tx,
     claim: &Claim,
@@ -225,25 +268,30 @@ async fn store_reply(
     seen: Seen<'_>,
     usage: Option<Usage>,
     (refunded_at, rev, now): (Option<Moment>, i64, Moment),
-) -> Result<(), EndError> {
+) -> Result<bool, EndError> {
     let Some((_, room)) = claim.lane else { return Err(EndError::Lost) };
-    if !sql::raise_rev(tx, room, rev).await? {
-        return Err(EndError::Lost);
-    }
-    let blank = |status| sql::Ending { usage, refunded_at, ..sql::Ending::blank(status, claim.attempt, rev) };
-    let ending = match verdict {
-        Verdict::Complete { text, finish_reason, model, .. } => {
-            sql::Ending { content: text, finish_reason: Some(finish_reason), model: Some(model), ..blank("complete") }
-        }
-        Verdict::Failed { fault, .. } => sql::Ending { error: Some(fault), ..blank("failed") },
-        Verdict::Cancelled => sql::Ending {
-            content: seen.text,
-            model: seen.model.filter(|_| !seen.text.is_empty()),
-            ..blank("cancelled")
-        },
-        Verdict::Retry { .. } | Verdict::Wait { .. } | Verdict::HandBack | Verdict::Gone => return Ok(()),
+    let is_untitled = sql::raise_rev(tx, room, rev).await?.ok_or(EndError::Lost)?;
+    let blank = |status| sql::Ending {
+        usage,
+        refunded_at,
+        receipt: seen.receipt,
+        ..sql::Ending::blank(status, claim.attempt, rev)
     };
-    if sql::end_reply(tx, MessageId(claim.id.0), &ending, now).await? { Ok(()) } else { Err(EndError::Lost) }
+    let by_a_model = |status| sql::Ending { thoughts: seen.thoughts, fallback_for: seen.fallback_for, ..blank(status) };
+    let ending = match verdict {
+        Verdict::Complete { text, finish_reason, model, .. } => sql::Ending {
+            content: text,
+            finish_reason: Some(finish_reason),
+            model: Some(model),
+            ..by_a_model("complete")
+        },
+        Verdict::Failed { fault, .. } => sql::Ending { error: Some(fault), ..blank("failed") },
+        Verdict::Cancelled if seen.text.is_empty() => blank("cancelled"),
+        Verdict::Cancelled => sql::Ending { content: seen.text, model: seen.model, ..by_a_model("cancelled") },
+        Verdict::Retry { .. } | Verdict::Wait { .. } | Verdict::HandBack | Verdict::Gone => return Ok(false),
+    };
+    let is_stored = sql::end_reply(tx, MessageId(claim.id.0), &ending, now).await?;
+    is_stored.then_some(is_untitled).ok_or(EndError::Lost)
 }
 
 impl From<Usage> for Tokens {

@@ -1,6 +1,6 @@
 //! Reading whole conversations, every branch, a page at a time, so that no export holds more than a page.
 
-use super::{Chatroom, Message, sql};
+use super::{Chatroom, Message, alternatives, sql};
 use crate::app::App;
 use crate::ids::{ChatroomId, UserId};
 use crate::store;
@@ -15,11 +15,39 @@ pub async fn rooms_after(app: &App, owner: UserId, after: Option<ChatroomId>) ->
 }
 
 /// Some of a room's messages, those on branches that were left too, in the room's order, behind a `seq`; none at the end.
-pub async fn messages_after(app: &App, room: ChatroomId, seq: i64) -> store::Result<Vec<Message>> {
-    sql::all_messages(&mut app.store.read().await?, room, seq, PAGE).await
+/// None when the room is not this person's any more.
+pub async fn messages_after(
+    app: &App,
+    owner: UserId,
+    room: ChatroomId,
+    seq: i64,
+) -> store::Result<Option<Vec<Message>>> {
+    let mut reader = app.store.read().await?;
+    if sql::room(&mut reader, owner, room).await?.is_none() {
+        return Ok(None);
+    }
+    let mut messages = sql::all_messages(&mut reader, room, seq, PAGE).await?;
+    alternatives::add(&mut reader, &mut messages).await?;
+    Ok(Some(messages))
 }
 
-/// The same of the current branch alone.
-pub async fn branch_after(app: &App, room: ChatroomId, seq: i64) -> store::Result<Vec<Message>> {
-    sql::oldest_first(&mut app.store.read().await?, room, seq, i64::MAX, PAGE).await
+/// The same of the current branch alone, behind one of its messages. None also when that is not on it any more.
+pub async fn branch_after(
+    app: &App,
+    owner: UserId,
+    room: ChatroomId,
+    after: Option<&Message>,
+) -> store::Result<Option<Vec<Message>>> {
+    let mut reader = app.store.read().await?;
+    if sql::room(&mut reader, owner, room).await?.is_none() {
+        return Ok(None);
+    }
+    let messages = sql::oldest_first(&mut reader, room, after.map_or(0, |after| after.seq), i64::MAX, PAGE).await?;
+    if let Some(after) = after {
+        let now = sql::message(&mut reader, room, after.id).await?;
+        if now.is_none_or(|now| !now.is_current) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(messages))
 }

@@ -33,6 +33,11 @@ impl Line {
         self.at == 0
     }
 
+    /// The room's own, when it is another one that is asked.
+    pub(super) fn stands_in_for(&self) -> Option<&str> {
+        if self.is_own() { None } else { self.models.first().map(String::as_str) }
+    }
+
     /// As it is remembered between two tries; None: the room's own, whichever that is then.
     pub(super) fn fallback(&self) -> Option<String> {
         (!self.is_own()).then(|| self.model().to_owned())

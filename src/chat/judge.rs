@@ -90,7 +90,7 @@ fn again(claim: &Claim, line: &Line, error: &gemini::Error, due: Moment, now: Mo
 }
 
 /// 2, 4, 8, 16, 32 seconds: an upstream that is away for a minute costs no answer.
-fn pause(faults: i64) -> Duration {
+pub(super) fn pause(faults: i64) -> Duration {
     Duration::from_secs(2 << faults.clamp(0, 4))
 }
 

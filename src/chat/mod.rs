@@ -5,6 +5,7 @@
 
 mod alternatives;
 mod ask;
+mod background;
 mod branch;
 mod cancel;
 mod clear;
@@ -21,16 +22,20 @@ mod list;
 mod models;
 mod operator;
 mod read;
+mod receipt;
 mod rooms;
 mod search;
 mod send;
 mod sql;
+mod summarise;
 mod text;
+mod title;
 mod write;
 
 use serde::Serialize;
 
 use crate::clock::Moment;
+use crate::gemini;
 use crate::ids::{ChatroomId, MessageId};
 
 pub use cancel::{CancelError, cancel, heed_cancels};
@@ -40,13 +45,16 @@ pub use estimate::tokens;
 pub use events::{BadCursor, Cursor, Event, Follower, Follows};
 pub use export::{branch_after, messages_after, rooms_after};
 pub use list::{RoomList, list_rooms};
-pub use models::{NeverListed, Offered, models};
+pub use models::{NeverListed, Offered, Standing, models, standing, watch_models};
 pub use operator::{FailedReply, RetryError, failed_replies, retry_reply};
 pub use read::{ReadError, Slice, message, messages, room_with_messages};
+pub use receipt::{LeftOut, MOST_NAMED, Reason, ReceiptError, Shown, Summary, Turn, context, summaries};
 pub use rooms::{NewRoom, RoomChange, RoomError, change_room, delete_room, open_room, room};
 pub use search::{Found, Place, index_older, search};
 pub use send::{Accepted, SendError, Sender, edit, regenerate, send};
+pub use summarise::summarise;
 pub use text::{Text, TextError};
+pub use title::name_room;
 pub use write::{Stopped, give_up, write_reply};
 
 /// A conversation of one person with the model.
@@ -56,12 +64,33 @@ pub struct Chatroom {
     pub name: Option<String>,
     pub model: Option<String>,
     pub system_instruction: Option<String>,
+    /// How much the model thinks before it answers; None: as it likes.
+    pub thinking: Option<Thinking>,
     pub archived: bool,
     pub created_at: Moment,
     pub updated_at: Moment,
     pub last_message_at: Option<Moment>,
     pub active_at: Moment,
     pub rev: i64,
+    /// The rev that last changed what the room itself shows.
+    pub shown_rev: i64,
+}
+
+crate::words! {
+    /// How much a model thinks before it answers, in Gemini's words. Not every model takes every one.
+    pub enum Thinking {
+        Minimal = "minimal",
+        Low = "low",
+        Medium = "medium",
+        High = "high",
+    }
+}
+
+impl Thinking {
+    /// Whoever asks for thoughts is shown them.
+    fn to_gemini(self) -> gemini::Thinking {
+        gemini::Thinking { include_thoughts: true, budget: None, level: Some(self.as_str().to_owned()) }
+    }
 }
 
 /// Who wrote a message.
@@ -122,6 +151,10 @@ pub struct Message {
     pub completed_at: Option<Moment>,
     pub finish_reason: Option<String>,
     pub model: Option<String>,
+    /// The model it stood in for.
+    pub fallback_for: Option<String>,
+    /// What the model thought before it answered, where the room asks for it.
+    pub thoughts: Option<String>,
     pub usage: Option<Usage>,
     pub error: Option<Fault>,
     pub retry_at: Option<Moment>,

@@ -52,7 +52,7 @@ pub async fn retry_reply(app: &App, reply: MessageId) -> Result<(), RetryError> 
         let queue = jobs::lock(tx, owner).await?.ok_or(RetryError::NotFailed)?;
         // Read again under the lock: another operator may have been quicker.
         let (_, room, seq, attempt) = sql::failed_one(tx, reply).await?.ok_or(RetryError::NotFailed)?;
-        if !sql::raise_rev(tx, room, queue.rev).await? || !sql::reopen(tx, reply, queue.rev).await? {
+        if sql::raise_rev(tx, room, queue.rev).await?.is_none() || !sql::reopen(tx, reply, queue.rev).await? {
             return Err(RetryError::NotFailed);
         }
         jobs::enqueue(tx, &queue, Waiting { id: JobId::from(reply), lane: room, seq, attempt }, now).await?;

@@ -1,6 +1,6 @@
 //! Chatrooms: open, change, remove. Each raises its owner's `rooms_rev`, which the cached list hangs on.
 
-use super::{Chatroom, clear, models, sql};
+use super::{Chatroom, Thinking, clear, models, sql};
 use crate::app::App;
 use crate::auth::Plan;
 use crate::billing;
@@ -16,6 +16,7 @@ pub struct NewRoom {
     pub name: Option<String>,
     pub model: Option<String>,
     pub system_instruction: Option<String>,
+    pub thinking: Option<Thinking>,
 }
 
 /// What changes; None leaves it, `Some(None)` takes it away.
@@ -24,6 +25,7 @@ pub struct RoomChange {
     pub name: Option<Option<String>>,
     pub model: Option<Option<String>>,
     pub system_instruction: Option<Option<String>>,
+    pub thinking: Option<Option<Thinking>>,
     pub archived: Option<bool>,
 }
 
@@ -54,12 +56,14 @@ pub async fn open_room(
         name: new.name.clone(),
         model: new.model.clone(),
         system_instruction: new.system_instruction.clone(),
+        thinking: new.thinking,
         archived: false,
         created_at: now,
         updated_at: now,
         last_message_at: None,
         active_at: now,
         rev: 0,
+        shown_rev: 0,
     };
     let people = app.people.change(owner);
     let opened = crate::transaction!(app.store, |tx| {
@@ -106,13 +110,14 @@ pub async fn change_room(
     let changed = crate::transaction!(app.store, |tx| {
         let queue = jobs::lock(tx, owner).await?.ok_or(RoomError::NoSuchRoom)?;
         let mut room = sql::room(tx, owner, room).await?.ok_or(RoomError::NoSuchRoom)?;
-        let RoomChange { name, model, system_instruction, archived } = change.clone();
+        let RoomChange { name, model, system_instruction, thinking, archived } = change.clone();
         if !is_known && model.as_ref() != Some(&room.model) {
             return Err(RoomError::UnknownModel);
         }
         room.name = name.unwrap_or(room.name);
         room.model = model.unwrap_or(room.model);
         room.system_instruction = system_instruction.unwrap_or(room.system_instruction);
+        room.thinking = thinking.unwrap_or(room.thinking);
         room.archived = archived.unwrap_or(room.archived);
         room.updated_at = now;
         room.rev = queue.rev;
@@ -143,6 +148,7 @@ pub async fn delete_room(app: &App, owner: UserId, room: ChatroomId) -> Result<(
             }
         }
         sql::disown_room(tx, room).await?;
+        sql::delete_summaries(tx, room).await?;
         jobs::drop_lane(tx, &queue, room).await?;
         let rooms_rev = sql::raise_rooms_rev(tx, owner).await?;
         Ok::<_, RoomError>((unfinished, Some(rooms_rev)))

@@ -117,6 +117,22 @@ enum Outcome {
     Replay(MessageId),
 }
 
+/// Why nothing was promised.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    /// By our own estimate: Gemini may count otherwise.
+    #[error("the message is about {} tokens", .0.estimated)]
+    TooLong(context::TooLong),
+    #[error(transparent)]
+    Other(#[from] SendError),
+}
+
+impl From<store::Error> for Refused {
+    fn from(cause: store::Error) -> Self {
+        Self::Other(cause.into())
+    }
+}
+
 async fn accept(
     app: &App,
     sender: Sender,
@@ -124,6 +140,29 @@ async fn accept(
     act: Act<'_>,
     request: Option<&Request>,
 ) -> Result<Accepted, SendError> {
+    let mut counted = None;
+    loop {
+        match accept_once(app, sender, room, act, request, counted.as_ref()).await {
+            Ok(accepted) => return Ok(accepted),
+            Err(Refused::TooLong(message)) if counted.is_none() && context::does_fit(app, &message).await => {
+                counted = Some(message.setting);
+            }
+            Err(Refused::TooLong(context::TooLong { estimated, fits, .. })) => {
+                return Err(SendError::ContextOverflow { estimated, fits });
+            }
+            Err(Refused::Other(error)) => return Err(error),
+        }
+    }
+}
+
+async fn accept_once(
+    app: &App,
+    sender: Sender,
+    room: ChatroomId,
+    act: Act<'_>,
+    request: Option<&Request>,
+    counted: Option<&context::Setting>,
+) -> Result<Accepted, Refused> {
     let listed = models::listed(app).await;
     let budget = billing::budget(app).await?;
     let now = app.clock.now();
@@ -135,22 +174,23 @@ async fn accept(
         if let Some(request) = request {
             match replay::look_up(tx, sender.user, request).await? {
                 Before::Same(reply) => return Ok(Outcome::Replay(MessageId(reply))),
-                Before::Other => return Err(SendError::IdempotencyMismatch),
+                Before::Other => return Err(SendError::IdempotencyMismatch.into()),
                 Before::Never => {}
             }
         }
         let place = sql::lock_room(tx, sender.user, room).await?.ok_or(SendError::NoSuchRoom)?;
         let question = act.question(tx, room, &place).await?;
-        context::must_fit(app, &place, question.text(), &listed)?;
+        context::must_fit(app, &place, question.text(), &listed, counted).map_err(Refused::TooLong)?;
         (budget != Budget::Exhausted).then_some(()).ok_or(SendError::BudgetExhausted)?;
-        let Some(prompts) = billing::spend_one(tx, sender.user, sender.daily_limit, now).await? else {
-            let prompts = billing::prompts(tx, sender.user, sender.daily_limit, now).await?;
-            return Err(SendError::PromptLimitReached { prompts });
-        };
+        // Before a prompt is spent: what is wanted no more may give one back.
         let being_written = match act {
             // It goes on where the branch ends.
             Act::Send(_) => Vec::new(),
             Act::Edit(..) | Act::Regenerate(_) => branch::turn_to(tx, &queue, room, question.behind(), now).await?,
+        };
+        let Some(prompts) = billing::spend_one(tx, sender.user, sender.daily_limit, now).await? else {
+            let prompts = billing::prompts(tx, sender.user, sender.daily_limit, now).await?;
+            return Err(SendError::PromptLimitReached { prompts }.into());
         };
         let (message, mut reply) = write_down(tx, room, &place, question, ids, queue.rev, now).await?;
         if let Some(terms) = &terms {
@@ -163,12 +203,12 @@ async fn accept(
             replay::keep(tx, sender.user, request, reply.id.0, now).await?;
         }
         let accepted = Box::new(Accepted { message, reply, prompts, room_rev: queue.rev, is_replay: false });
-        Ok::<_, SendError>(Outcome::New { accepted, rooms_rev, being_written })
+        Ok::<_, Refused>(Outcome::New { accepted, rooms_rev, being_written })
     });
     match &outcome {
         Ok(Outcome::New { rooms_rev, .. }) => change.rooms(*rooms_rev),
         // Whether it was committed is not known.
-        Err(SendError::Store(_)) => drop(change),
+        Err(Refused::Other(SendError::Store(_))) => drop(change),
         Ok(Outcome::Replay(_)) | Err(_) => change.nothing(),
     }
     match outcome? {
@@ -181,7 +221,7 @@ async fn accept(
             estimate_wait(app, &mut accepted.reply);
             Ok(*accepted)
         }
-        Outcome::Replay(reply) => replayed(app, sender, room, reply).await,
+        Outcome::Replay(reply) => Ok(replayed(app, sender, room, reply).await?),
     }
 }
 

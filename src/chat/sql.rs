@@ -2,15 +2,18 @@
 
 mod accept;
 mod branches;
+mod context;
 
-use super::{Chatroom, Fault, Message, Revs, Role, Status, Usage};
+use super::{Chatroom, Fault, Message, Revs, Role, Status, Thinking, Usage};
 use crate::clock::Moment;
 use crate::ids::{ChatroomId, MessageId, UserId};
+use crate::store::sql::{Fork, Ids};
 use crate::store::{On, Result, Tx};
 use crate::{execute, fetch_all, fetch_one, fetch_optional};
 
 pub(super) use accept::*;
 pub(super) use branches::*;
+pub(super) use context::*;
 
 pub(super) async fn raise_rooms_rev(tx: &mut Tx, user: UserId) -> Result<i64> {
     let (rev,) =
@@ -22,35 +25,42 @@ pub(super) async fn insert_room(tx: &mut Tx, owner: UserId, room: &Chatroom) -> 
     execute!(
         tx,
         "insert into chatrooms (id, owner, name, model, system_instruction, archived, created_at, updated_at, active_at,
-                                next_seq, shown_rev, rev)
-         values ($1, $2, $3, $4, $5, false, $6, $6, $6, 1, $7, $7)",
+                                next_seq, shown_rev, rev, thinking)
+         values ($1, $2, $3, $4, $5, false, $6, $6, $6, 1, $7, $7, $8)",
         room.id,
         owner,
         &room.name,
         &room.model,
         &room.system_instruction,
         room.created_at,
-        room.rev
+        room.rev,
+        room.thinking
     )?;
     Ok(())
 }
 
+/// Whole rooms.
+macro_rules! chatrooms {
+    ($rest:literal) => {
+        concat!(
+            "select id, name, model, system_instruction, thinking, archived, created_at, updated_at, last_message_at, active_at, rev,
+                    shown_rev
+             from chatrooms ",
+            $rest
+        )
+    };
+}
+pub(super) use chatrooms;
+
 pub(super) async fn room(on: &mut impl On, owner: UserId, room: ChatroomId) -> Result<Option<Chatroom>> {
-    fetch_optional!(
-        on,
-        Chatroom,
-        "select id, name, model, system_instruction, archived, created_at, updated_at, last_message_at, active_at, rev
-         from chatrooms where id = $1 and owner = $2",
-        room,
-        owner
-    )
+    fetch_optional!(on, Chatroom, chatrooms!("where id = $1 and owner = $2"), room, owner)
 }
 
 pub(super) async fn update_room(tx: &mut Tx, room: &Chatroom, now: Moment) -> Result<()> {
     execute!(
         tx,
         "update chatrooms set name = $2, model = $3, system_instruction = $4, archived = $5, updated_at = $6, shown_rev = $7,
-                rev = $7
+                rev = $7, thinking = $8
          where id = $1",
         room.id,
         &room.name,
@@ -58,7 +68,8 @@ pub(super) async fn update_room(tx: &mut Tx, room: &Chatroom, now: Moment) -> Re
         &room.system_instruction,
         room.archived,
         now,
-        room.rev
+        room.rev,
+        room.thinking
     )?;
     Ok(())
 }
@@ -121,9 +132,10 @@ pub(super) async fn rooms(
     fetch_all!(
         on,
         Chatroom,
-        "select id, name, model, system_instruction, archived, created_at, updated_at, last_message_at, active_at, rev
-         from chatrooms where owner = $1 and archived = $2 and (active_at, id) < ($3, $4)
-         order by active_at desc, id desc limit $5",
+        chatrooms!(
+            "where owner = $1 and archived = $2 and (active_at, id) < ($3, $4)
+         order by active_at desc, id desc limit $5"
+        ),
         owner,
         archived,
         at,
@@ -134,15 +146,7 @@ pub(super) async fn rooms(
 
 /// A person's rooms of either kind in the order of their ids, those after one of them.
 pub(super) async fn all_rooms(on: &mut impl On, owner: UserId, after: ChatroomId, most: i64) -> Result<Vec<Chatroom>> {
-    fetch_all!(
-        on,
-        Chatroom,
-        "select id, name, model, system_instruction, archived, created_at, updated_at, last_message_at, active_at, rev
-         from chatrooms where owner = $1 and id > $2 order by id limit $3",
-        owner,
-        after,
-        most
-    )
+    fetch_all!(on, Chatroom, chatrooms!("where owner = $1 and id > $2 order by id limit $3"), owner, after, most)
 }
 
 /// Rooms of a person and messages in them.
@@ -183,6 +187,8 @@ pub(super) struct Row {
     made_rev: i64,
     ended_rev: Option<i64>,
     rev: i64,
+    thoughts: Option<String>,
+    fallback_for: Option<String>,
     job_state: Option<String>,
     job_attempt: Option<i64>,
     job_due_at: Option<Moment>,
@@ -223,6 +229,8 @@ impl From<Row> for Message {
             finish_reason: row.finish_reason,
             // Until then it is the one to ask, which may not answer.
             model: row.model.filter(|_| ended),
+            fallback_for: row.fallback_for,
+            thoughts: row.thoughts,
             usage: row.total_tokens.map(|total| Usage {
                 prompt_tokens: row.prompt_tokens.unwrap_or(0),
                 completion_tokens: row.completion_tokens.unwrap_or(0),
@@ -247,7 +255,7 @@ macro_rules! messages {
             "select m.id, m.chatroom_id, m.seq, m.parent_id, m.current, m.role, m.content, m.status, m.created_at, m.completed_at,
                     m.finish_reason, m.model, m.prompt_tokens, m.completion_tokens, m.thought_tokens, m.total_tokens,
                     m.error_code, m.error_message, m.error_retryable, m.attempt, m.charged_day, m.refunded_at,
-                    m.made_rev, m.ended_rev, m.rev,
+                    m.made_rev, m.ended_rev, m.rev, m.thoughts, m.fallback_for,
                     case when m.status = 'queued' then
                         (select count(*) from jobs k where k.lane = j.lane and k.finished_at is null and k.lane_seq <= j.lane_seq)
                     end as position,
@@ -257,11 +265,21 @@ macro_rules! messages {
         )
     };
 }
-pub(super) use messages;
 
 pub(super) async fn message(on: &mut impl On, room: ChatroomId, id: MessageId) -> Result<Option<Message>> {
     let row = fetch_optional!(on, Row, messages!("where m.id = $1 and m.chatroom_id = $2"), id, room)?;
     Ok(row.map(Message::from))
+}
+
+const THESE: Fork = Fork {
+    sqlite: messages!("where m.id in (select unhex(value) from json_each($1))"),
+    postgres: messages!("where m.id = any ($1)"),
+};
+
+/// These messages, as far as they are there, in any order.
+pub(super) async fn messages_by_id(on: &mut impl On, ids: Vec<MessageId>) -> Result<Vec<Message>> {
+    let ids = Ids(ids.into_iter().map(|id| id.0).collect());
+    Ok(fetch_all!(on, Row, THESE, &ids)?.into_iter().map(Message::from).collect())
 }
 
 /// Messages of the current branch, newest first, with `seq` between the two (both excluded).
@@ -326,6 +344,7 @@ pub(super) struct Task {
     /// The one to ask instead.
     pub fallback: Option<String>,
     pub system_instruction: Option<String>,
+    pub thinking: Option<Thinking>,
     pub is_cancelled: bool,
 }
 
@@ -333,7 +352,7 @@ pub(super) async fn task(on: &mut impl On, reply: MessageId) -> Result<Option<Ta
     fetch_optional!(
         on,
         Task,
-        "select m.parent_id, r.model, m.model as fallback, r.system_instruction,
+        "select m.parent_id, r.model, m.model as fallback, r.system_instruction, r.thinking,
                 m.cancel_requested_at is not null as is_cancelled
          from messages m join chatrooms r on r.id = m.chatroom_id
          where m.id = $1 and m.status = 'queued' and m.parent_id is not null",
@@ -341,33 +360,17 @@ pub(super) async fn task(on: &mut impl On, reply: MessageId) -> Result<Option<Ta
     )
 }
 
-/// One step of a conversation, as the context is made from.
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub(super) struct Step {
-    pub parent_id: Option<MessageId>,
-    pub role: String,
-    pub status: String,
-    pub content: String,
-}
-
-/// A message and its ancestors, nearest first, `most` of them.
-pub(super) async fn ancestors(on: &mut impl On, from: MessageId, most: i64) -> Result<Vec<Step>> {
-    fetch_all!(
-        on,
-        Step,
-        "with recursive chain (id, parent_id, depth) as (
-             select id, parent_id, cast(1 as bigint) from messages where id = $1
-             union all
-             select m.id, m.parent_id, c.depth + 1 from chain c join messages m on m.id = c.parent_id where c.depth < $2)
-         select m.parent_id, m.role, m.status, m.content from chain c join messages m on m.id = c.id order by c.depth",
-        from,
-        most
-    )
-}
-
-/// Says that the transaction `rev` changes the room. False when the room is gone.
-pub(super) async fn raise_rev(tx: &mut Tx, room: ChatroomId, rev: i64) -> Result<bool> {
-    Ok(execute!(tx, "update chatrooms set rev = $2 where id = $1", room, rev)? == 1)
+/// Says that the transaction `rev` changes the room. None when the room is gone; else whether it has no name and nobody
+/// was asked for one.
+pub(super) async fn raise_rev(tx: &mut Tx, room: ChatroomId, rev: i64) -> Result<Option<bool>> {
+    let row = fetch_optional!(
+        tx,
+        (bool,),
+        "update chatrooms set rev = $2 where id = $1 returning name is null and not titled",
+        room,
+        rev
+    )?;
+    Ok(row.map(|(is_untitled,)| is_untitled))
 }
 
 /// Marks a reply that waits as changed by the transaction that made `rev`, and keeps which model to ask instead of the
@@ -387,6 +390,9 @@ pub(super) struct Ending<'a> {
     pub usage: Option<Usage>,
     pub error: Option<&'a Fault>,
     pub refunded_at: Option<Moment>,
+    pub thoughts: Option<&'a str>,
+    pub fallback_for: Option<&'a str>,
+    pub receipt: Option<&'a str>,
     pub attempt: i64,
     pub rev: i64,
 }
@@ -402,6 +408,9 @@ impl Ending<'_> {
             usage: None,
             error: None,
             refunded_at: None,
+            thoughts: None,
+            fallback_for: None,
+            receipt: None,
             attempt,
             rev,
         }
@@ -414,7 +423,7 @@ pub(super) async fn end_reply(tx: &mut Tx, reply: MessageId, ending: &Ending<'_>
         "update messages set status = $2, content = $3, finish_reason = $4, model = $5, prompt_tokens = $6,
                 completion_tokens = $7, thought_tokens = $8, total_tokens = $9, error_code = $10, error_message = $11,
                 error_retryable = $12, refunded_at = coalesce(refunded_at, $13), attempt = $14, rev = $15,
-                ended_rev = $15, completed_at = $16
+                ended_rev = $15, completed_at = $16, thoughts = $17, fallback_for = $18, receipt = $19
          where id = $1 and status = 'queued'",
         reply,
         ending.status,
@@ -431,7 +440,10 @@ pub(super) async fn end_reply(tx: &mut Tx, reply: MessageId, ending: &Ending<'_>
         ending.refunded_at,
         ending.attempt,
         ending.rev,
-        now
+        now,
+        ending.thoughts,
+        ending.fallback_for,
+        ending.receipt
     )?;
     Ok(done == 1)
 }
@@ -477,8 +489,8 @@ pub(super) async fn reopen(tx: &mut Tx, reply: MessageId, rev: i64) -> Result<bo
     let done = execute!(
         tx,
         "update messages set status = 'queued', content = '', error_code = null, error_message = null,
-                error_retryable = null, finish_reason = null, completed_at = null,
-                cancel_requested_at = null, ended_rev = null, rev = $2
+                error_retryable = null, finish_reason = null, completed_at = null, thoughts = null, fallback_for = null,
+                receipt = null, cancel_requested_at = null, ended_rev = null, rev = $2
          where id = $1 and status = 'failed'",
         reply,
         rev

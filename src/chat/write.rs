@@ -88,7 +88,7 @@ async fn write_and_settle(
     };
     // Taken: what is counted with the verdict is not counted once more if the claim is lost meanwhile.
     let usage = asked.usage.take();
-    let seen = Seen { text: &asked.text, model: asked.model.as_deref() };
+    let seen = Seen::of(asked);
     let settled = settle(app, claim, reply, &verdict, seen, usage).await;
     app.traces.record(began, since, || Record {
         name: "reply".to_owned(),
@@ -116,8 +116,8 @@ async fn write(app: &App, claim: &Claim, reply: MessageId, asked: &mut Asked) ->
     }
     loop {
         match ask::prepare(app, claim, reply).await {
-            Ok(Prepared::Request(request, line)) => {
-                return ask::ask(app, claim, reply, *request, &line, asked).await;
+            Ok(Prepared::Request(chosen, line)) => {
+                return ask::ask(app, claim, reply, *chosen, &line, asked).await;
             }
             Ok(Prepared::Ended(verdict)) => return Ok(verdict),
             Err(store::Error::Unavailable(cause)) => {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::open;
 use super::out::{Out, table};
+use crate::chat::{self, Standing};
 use crate::config::{AppEnv, OtpDelivery, Settings, TwilioFrom};
 use crate::gemini;
 use crate::store::{self, Store};
@@ -45,7 +46,7 @@ impl Doctor {
         let settings = loaded.settings;
         findings.push(server(&settings));
         findings.extend(database(&settings).await);
-        findings.push(gemini(&settings).await);
+        findings.extend(gemini(&settings).await);
         findings.push(stripe(&settings).await);
         findings.push(codes(&settings));
         let is_well = findings.iter().all(|finding| finding.verdict != Verdict::Wrong);
@@ -107,26 +108,33 @@ async fn database(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-async fn gemini(settings: &Settings) -> Finding {
+async fn gemini(settings: &Settings) -> Vec<Finding> {
     let what = "gemini";
     if settings.gemini.is_sandbox() {
-        return found(what, Verdict::Note, "the built-in sandbox answers until GEMINI_API_KEY is set");
+        return vec![found(what, Verdict::Note, "the built-in sandbox answers until GEMINI_API_KEY is set")];
     }
     let models = match gemini::Client::new(&settings.gemini) {
         Ok(client) => client.models().await.map_err(|fault| fault.to_string()),
         Err(fault) => Err(fault.to_string()),
     };
-    let model = &settings.gemini.model;
-    match models {
-        Err(fault) => found(what, Verdict::Wrong, fault),
-        Ok(models) if models.iter().any(|known| &known.name == model) => {
-            found(what, Verdict::Ok, format!("answers, and knows {model}"))
-        }
-        Ok(models) => {
-            let verdict = if settings.server.env == AppEnv::Production { Verdict::Wrong } else { Verdict::Note };
-            found(what, verdict, format!("answers with {} models, and {model} is not among them", models.len()))
-        }
-    }
+    let models = match models {
+        Ok(models) => models,
+        Err(fault) => return vec![found(what, Verdict::Wrong, fault)],
+    };
+    let stand = chat::standing(&settings.gemini, &models).into_iter();
+    let is_production = settings.server.env == AppEnv::Production;
+    stand
+        .map(|(model, standing)| match standing {
+            Standing::Known => found(what, Verdict::Ok, format!("answers, and knows {model}")),
+            Standing::Retiring => found(what, Verdict::Note, format!("answers, and will retire {model}")),
+            Standing::Gone => {
+                // Without the others answers still come.
+                let is_needed = is_production && model == settings.gemini.model;
+                let verdict = if is_needed { Verdict::Wrong } else { Verdict::Note };
+                found(what, verdict, format!("answers with {} models, and {model} is not among them", models.len()))
+            }
+        })
+        .collect()
 }
 
 async fn stripe(settings: &Settings) -> Finding {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::process::{Part, Process};
 use super::{first_steps, logs, open, out::Out};
-use crate::{retention, serve, worker};
+use crate::{chat, retention, serve, worker};
 
 /// Serve the API and write the replies; what runs without a command
 #[derive(Debug, Default, Args)]
@@ -33,6 +33,7 @@ impl Serve {
             let idle = if app.store.is_embedded() { worker::IDLE } else { worker::UNHEARD };
             app.tasks.spawn(worker::run(app.clone(), idle));
             app.tasks.spawn(retention::run(app.clone()));
+            app.tasks.spawn(chat::watch_models(app.clone()));
         }
         let facts = json!({
             "listening": base, "sandbox": process.sandbox, "stripe_sandbox": process.shop, "worker": !self.no_worker,

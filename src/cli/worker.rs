@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::process::{Part, Process};
 use super::{logs, open, out::Out};
-use crate::{retention, serve, worker};
+use crate::{chat, retention, serve, worker};
 
 /// Write replies only, beside `serve --no-worker` processes on the same PostgreSQL
 #[derive(Debug, Args)]
@@ -28,6 +28,7 @@ impl Worker {
             format!("gemini-backend writes up to {at_once} replies at once.")
         })?;
         process.app.tasks.spawn(retention::run(process.app.clone()));
+        process.app.tasks.spawn(chat::watch_models(process.app.clone()));
         process.app.tasks.spawn(worker::run(process.app.clone(), worker::UNHEARD));
         process.app.stop.cancelled().await;
         process.end().await;

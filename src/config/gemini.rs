@@ -16,6 +16,10 @@ pub struct Gemini {
     pub model: String,
     pub fallback_models: Vec<String>,
     pub context_max_tokens: u32,
+    /// Whether what no longer fits is summed up.
+    pub context_summary: bool,
+    /// Whether rooms without a name get one.
+    pub chatroom_titles: bool,
     pub max_output_tokens: u32,
     /// Tokens a UTC day for the whole deployment; None: no limit.
     pub daily_token_budget: Option<u64>,
@@ -43,6 +47,16 @@ static FALLBACK_MODELS: Setting = Setting::new(
 );
 static CONTEXT_MAX_TOKENS: Setting =
     Setting::new("CONTEXT_MAX_TOKENS", Preset::Always("32000"), "How much of a conversation the model is shown.");
+static CONTEXT_SUMMARY: Setting = Setting::new(
+    "CONTEXT_SUMMARY",
+    Preset::Always("off"),
+    "Whether the model sums up in the background what it is no longer shown, and is shown that.",
+);
+static CHATROOM_TITLES: Setting = Setting::new(
+    "CHATROOM_TITLES",
+    Preset::Always("on"),
+    "Whether the model names chatrooms without a name after their first exchange.",
+);
 static MAX_OUTPUT_TOKENS: Setting =
     Setting::new("MAX_OUTPUT_TOKENS", Preset::Always("8192"), "How long an answer may be, thoughts included.");
 static DAILY_TOKEN_BUDGET: Setting = Setting::new(
@@ -51,8 +65,17 @@ static DAILY_TOKEN_BUDGET: Setting = Setting::new(
     "Tokens that the whole deployment may spend in a UTC day; beyond it 503 budget_exhausted.",
 );
 
-pub(super) static SETTINGS: [&Setting; 7] =
-    [&API_KEY, &BASE_URL, &MODEL, &FALLBACK_MODELS, &CONTEXT_MAX_TOKENS, &MAX_OUTPUT_TOKENS, &DAILY_TOKEN_BUDGET];
+pub(super) static SETTINGS: [&Setting; 9] = [
+    &API_KEY,
+    &BASE_URL,
+    &MODEL,
+    &FALLBACK_MODELS,
+    &CONTEXT_MAX_TOKENS,
+    &CONTEXT_SUMMARY,
+    &CHATROOM_TITLES,
+    &MAX_OUTPUT_TOKENS,
+    &DAILY_TOKEN_BUDGET,
+];
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Gemini {
     let key = reader.optional(&API_KEY, parse::text);
@@ -68,6 +91,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Gemini {
         model: reader.value(&MODEL, model),
         fallback_models: reader.optional(&FALLBACK_MODELS, models).unwrap_or_default(),
         context_max_tokens: reader.value(&CONTEXT_MAX_TOKENS, parse::number(256..=10_000_000)),
+        context_summary: reader.value(&CONTEXT_SUMMARY, parse::boolean),
+        chatroom_titles: reader.value(&CHATROOM_TITLES, parse::boolean),
         max_output_tokens: reader.value(&MAX_OUTPUT_TOKENS, parse::number(16..=1_000_000)),
         daily_token_budget: reader.optional(&DAILY_TOKEN_BUDGET, parse::number(0..=u64::MAX)),
     }

@@ -10,6 +10,8 @@ pub struct Model {
     /// Without `models/`, as it stands in settings.
     pub name: String,
     pub display_name: String,
+    /// In Gemini's words; empty when it says nothing.
+    pub description: String,
     /// In tokens; None when it does not say.
     pub input_token_limit: Option<u32>,
     pub output_token_limit: Option<u32>,
@@ -18,6 +20,14 @@ pub struct Model {
 }
 
 impl Model {
+    /// Whether Gemini says that it will be gone: there is no field for it, but its description tells.
+    #[must_use]
+    pub fn retires(&self) -> bool {
+        const WORDS: [&str; 6] = ["deprecat", "discontinu", "retire", "retiring", "shut down", "shutdown"];
+        let told = self.description.to_lowercase();
+        WORDS.iter().any(|word| told.contains(word))
+    }
+
     /// Whether it answers prompts; others embed.
     pub fn answers(&self) -> bool {
         self.methods.iter().any(|method| method == "generateContent")
@@ -29,6 +39,7 @@ impl Model {
 pub(super) struct ModelOnWire {
     name: String,
     display_name: Option<String>,
+    description: Option<String>,
     input_token_limit: Option<u32>,
     output_token_limit: Option<u32>,
     supported_generation_methods: Option<Vec<String>>,
@@ -46,6 +57,7 @@ impl From<ModelOnWire> for Model {
         let name = bare_model(&wire.name).to_owned();
         Self {
             display_name: wire.display_name.unwrap_or_else(|| name.clone()),
+            description: wire.description.unwrap_or_default(),
             name,
             input_token_limit: wire.input_token_limit,
             output_token_limit: wire.output_token_limit,

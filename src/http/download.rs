@@ -22,6 +22,9 @@ const LONGEST_NAME: usize = 60;
 pub enum Cut {
     #[error("its client is gone")]
     Gone,
+    /// What it tells of is gone, or another one than at its beginning.
+    #[error("what it tells of has changed")]
+    Changed,
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -59,7 +62,7 @@ pub fn download<F: Future<Output = Result<(), Cut>> + Send + 'static>(
     let (sender, receiver) = mpsc::channel(WAITING);
     let writing = write(Outlet(sender.clone()));
     tasks.spawn(async move {
-        if let Err(Cut::Store(cause)) = writing.await {
+        if let Err(cause @ (Cut::Changed | Cut::Store(_))) = writing.await {
             tracing::warn!(%cause, "a download was cut short");
             let _ = sender.send(Err(std::io::Error::other("cut short"))).await;
         }

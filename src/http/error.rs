@@ -55,6 +55,7 @@ codes! {
     NotFound = "not_found", 404, "There is nothing here";
     ChatroomNotFound = "chatroom_not_found", 404, "No such chatroom";
     MessageNotFound = "message_not_found", 404, "No such message";
+    ContextNotFound = "context_not_found", 404, "Nothing was sent to the model for this reply";
     SessionNotFound = "session_not_found", 404, "No such session";
     CheckoutNotFound = "checkout_not_found", 404, "No such checkout session";
     MethodNotAllowed = "method_not_allowed", 405, "This method is not allowed here";

@@ -26,15 +26,23 @@ pub fn respond(events: impl Stream<Item = Event> + Send + 'static) -> Response {
 }
 
 /// The id of the last event that the client has: from its header, or from `?last_event_id=`, for clients that cannot set
-/// one.
+/// one. One that is no text is none that anybody had.
 pub fn last_event_id<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option<&'a str> {
-    let header = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let header = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
     header.or(query).filter(|id| !id.is_empty())
 }
 
 /// Whether the client wants events instead of JSON.
 pub fn is_wanted(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut kinds = accepted.flat_map(|value| value.split(',')).map(|kind| kind.split(';').next().unwrap_or_default());
-    kinds.any(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+    accepted.flat_map(|value| value.split(',')).any(|kind| {
+        let mut parts = kind.split(';').map(str::trim);
+        let is_events = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/event-stream"));
+        // A weight of nothing refuses it (RFC 9110, 12.4.2).
+        is_events
+            && !parts.any(|part| {
+                let weight = part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="));
+                weight.and_then(|weight| weight.parse::<f32>().ok()).is_some_and(|weight| weight <= 0.0)
+            })
+    })
 }

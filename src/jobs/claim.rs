@@ -1,6 +1,6 @@
 //! Taking work under a lease: what lapsed, what is next by virtual time, and what the house has to do.
 
-use super::{Claim, sql};
+use super::{Claim, Pool, sql};
 use crate::clock::Moment;
 use crate::ids::NodeId;
 use crate::store::{Result, Store};
@@ -33,7 +33,7 @@ pub async fn claim_lapsed(store: &Store, wanted: Wanted) -> Result<Vec<Claim>> {
     crate::transaction!(store, |tx| { sql::take_lapsed(tx, wanted).await })
 }
 
-/// Jobs of the house that are due, oldest first.
-pub async fn claim_house(store: &Store, wanted: Wanted) -> Result<Vec<Claim>> {
-    crate::transaction!(store, |tx| { sql::take_house(tx, wanted).await })
+/// Jobs of the house that are due, oldest first, of one pool.
+pub async fn claim_house(store: &Store, pool: Pool, wanted: Wanted) -> Result<Vec<Claim>> {
+    crate::transaction!(store, |tx| { sql::take_house(tx, pool, wanted).await })
 }

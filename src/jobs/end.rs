@@ -75,6 +75,11 @@ pub async fn finish_house(tx: &mut Tx, holder: NodeId, claim: &Claim, note: &str
     if sql::end(tx, holder, claim, state, note, now).await? { Ok(()) } else { Err(EndError::Lost) }
 }
 
+/// Says that a job of the house is still ours, for what is written with it before its end.
+pub async fn hold(tx: &mut Tx, holder: NodeId, claim: &Claim) -> Result<(), EndError> {
+    if sql::is_held(tx, holder, claim).await? { Ok(()) } else { Err(EndError::Lost) }
+}
+
 /// Removes a job of the house, done, with whatever it named.
 pub async fn forget_house(tx: &mut Tx, id: JobId) -> Result<(), EndError> {
     Ok(sql::delete_house(tx, id).await?)

@@ -1,6 +1,6 @@
 //! Reading the queue: its depth, when it next has something to do; and sweeping what is over.
 
-use super::sql;
+use super::{Pool, sql};
 use crate::clock::Moment;
 use crate::store::{Result, Store};
 
@@ -19,19 +19,19 @@ pub async fn depth(store: &Store, now: Moment) -> Result<Depth> {
 }
 
 /// When the queue next has something for a worker: for people below their limit (long ago when they need not wait), for
-/// the house, or a lease that lapses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// the house by its pools, or a lease that lapses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
     pub heads: Option<Moment>,
-    pub house: Option<Moment>,
+    pub house: [(Pool, Option<Moment>); 3],
     pub lapse: Option<Moment>,
 }
 
 impl Look {
-    /// The earliest of the three.
+    /// The earliest of them.
     #[must_use]
     pub fn next(&self) -> Option<Moment> {
-        [self.heads, self.house, self.lapse].into_iter().flatten().min()
+        self.house.iter().map(|(_, due)| *due).chain([self.heads, self.lapse]).flatten().min()
     }
 }
 

@@ -21,7 +21,7 @@ use crate::ids::{ChatroomId, JobId, MessageId, UserId};
 use crate::store;
 
 pub use claim::{Wanted, claim_heads, claim_house, claim_lapsed};
-pub use end::{drop_lane, finish, finish_house, forget_house, hand_back, retry, retry_house, wait, wait_house};
+pub use end::{drop_lane, finish, finish_house, forget_house, hand_back, hold, retry, retry_house, wait, wait_house};
 pub use enqueue::{
     Locked, Waiting, close_account, enqueue, enqueue_house, enqueue_house_for, keep_house, lock, open_account,
     set_replies_at_once, set_weight,
@@ -61,6 +61,10 @@ pub enum Job {
     EraseUser { user: UserId },
     /// Compare with Stripe what no event told.
     SyncBilling,
+    /// Name a chatroom after what was said in it first.
+    NameRoom { user: UserId, room: ChatroomId, reply: MessageId },
+    /// Sum up what no longer fits before the question of a reply.
+    Summarise { user: UserId, room: ChatroomId, reply: MessageId },
 }
 
 impl Job {
@@ -68,6 +72,22 @@ impl Job {
     #[must_use]
     pub const fn is_owed(&self) -> bool {
         matches!(self, Self::EndSubscription { .. } | Self::CloseCustomer { .. } | Self::EraseUser { .. })
+    }
+
+    /// Among which of the house's own jobs it is claimed; None: a reply, claimed for its owner.
+    #[must_use]
+    pub const fn pool(&self) -> Option<Pool> {
+        match self {
+            Self::Reply { .. } => None,
+            Self::SendCode { .. } => Some(Pool::Codes),
+            Self::StripeEvent { .. }
+            | Self::WatchCheckout { .. }
+            | Self::JudgePlan { .. }
+            | Self::EndSubscription { .. }
+            | Self::CloseCustomer { .. }
+            | Self::SyncBilling => Some(Pool::Billing),
+            Self::EraseUser { .. } | Self::NameRoom { .. } | Self::Summarise { .. } => Some(Pool::Background),
+        }
     }
 
     const fn kind(&self) -> &'static str {
@@ -81,7 +101,20 @@ impl Job {
             Self::CloseCustomer { .. } => "close_customer",
             Self::EraseUser { .. } => "erase_user",
             Self::SyncBilling => "sync_billing",
+            Self::NameRoom { .. } => "name_room",
+            Self::Summarise { .. } => "summarise",
         }
+    }
+}
+
+crate::words! {
+    /// The house's own jobs, by what they hold up when they take long: each pool has its share of a worker, so that a slow
+    /// Stripe delays no code, and a thousand names to find delay neither.
+    pub enum Pool {
+        Codes = "codes",
+        Billing = "billing",
+        /// Nobody waits for these: replies come first.
+        Background = "background",
     }
 }
 
@@ -93,6 +126,8 @@ pub struct Claim {
     pub job: Option<Job>,
     /// Whose it is and the lane it holds; None for the house's own.
     pub lane: Option<(UserId, ChatroomId)>,
+    /// Of the house's own: among which it was claimed.
+    pub pool: Option<Pool>,
     pub attempt: i64,
     pub faults: i64,
     pub crashes: i64,

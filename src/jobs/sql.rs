@@ -1,6 +1,6 @@
 //! Every statement of the queue.
 
-use super::{Claim, Job, Locked, Look, Waiting, Wanted};
+use super::{Claim, Job, Locked, Look, Pool, Waiting, Wanted};
 use crate::clock::Moment;
 use crate::ids::{ChatroomId, JobId, NodeId, UserId};
 use crate::store::sql::{Fork, Ids};
@@ -13,6 +13,7 @@ struct Row {
     payload: String,
     owner: Option<UserId>,
     lane: Option<ChatroomId>,
+    pool: Option<Pool>,
     attempt: i64,
     faults: i64,
     crashes: i64,
@@ -24,6 +25,7 @@ impl From<Row> for Claim {
         Self {
             id: row.id,
             job: serde_json::from_str(&row.payload).ok(),
+            pool: row.pool,
             lane: row.owner.zip(row.lane),
             attempt: row.attempt,
             faults: row.faults,
@@ -59,7 +61,7 @@ pub(super) async fn delete_user(tx: &mut Tx, user: UserId) -> Result<()> {
     execute!(tx, "delete from jobs where owner = $1", user)?;
     execute!(
         tx,
-        "delete from jobs where kind in ('judge_plan', 'end_subscription', 'erase_user') and payload like $1",
+        "delete from jobs where kind in ('judge_plan', 'end_subscription', 'erase_user', 'name_room', 'summarise') and payload like $1",
         format!("%\"{user}\"%")
     )?;
     execute!(tx, "delete from queue_users where user_id = $1", user)?;
@@ -146,12 +148,13 @@ pub(super) async fn place_in_lane(tx: &mut Tx, lane: ChatroomId, seq: i64) -> Re
 pub(super) async fn insert_house(tx: &mut Tx, id: JobId, job: &Job, due: Moment) -> Result<()> {
     execute!(
         tx,
-        "insert into jobs (id, kind, payload, lane_seq, head, state, due_at, attempt, faults, crashes, created_at)
-         values ($1, $2, $3, 0, true, 'queued', $4, 0, 0, 0, $4)",
+        "insert into jobs (id, kind, payload, lane_seq, head, state, due_at, attempt, faults, crashes, created_at, pool)
+         values ($1, $2, $3, 0, true, 'queued', $4, 0, 0, 0, $4, $5)",
         id,
         job.kind(),
         payload(job),
-        due
+        due,
+        job.pool()
     )?;
     Ok(())
 }
@@ -159,22 +162,23 @@ pub(super) async fn insert_house(tx: &mut Tx, id: JobId, job: &Job, due: Moment)
 pub(super) async fn keep_house(tx: &mut Tx, id: JobId, job: &Job, due: Moment) -> Result<()> {
     execute!(
         tx,
-        "insert into jobs (id, kind, payload, lane_seq, head, state, due_at, attempt, faults, crashes, created_at)
-         values ($1, $2, $3, 0, true, 'queued', $4, 0, 0, 0, $4)
+        "insert into jobs (id, kind, payload, lane_seq, head, state, due_at, attempt, faults, crashes, created_at, pool)
+         values ($1, $2, $3, 0, true, 'queued', $4, 0, 0, 0, $4, $5)
          on conflict (id) do update set payload = excluded.payload, head = true, state = 'queued', due_at = excluded.due_at, faults = 0,
                  crashes = 0, created_at = excluded.created_at, first_claimed_at = null, finished_at = null, note = null
              where jobs.state in ('done', 'parked') or (jobs.state = 'queued' and jobs.due_at > excluded.due_at)",
         id,
         job.kind(),
         payload(job),
-        due
+        due,
+        job.pool()
     )?;
     Ok(())
 }
 
 macro_rules! returning {
     () => {
-        " returning id, payload, owner, lane, attempt, faults, crashes, first_claimed_at"
+        " returning id, payload, owner, lane, pool, attempt, faults, crashes, first_claimed_at"
     };
 }
 
@@ -297,13 +301,16 @@ pub(super) async fn take_heads(tx: &mut Tx, wanted: Wanted) -> Result<Vec<Claim>
 
 const TAKE_HOUSE: Fork = take!(
     ", first_claimed_at = coalesce(first_claimed_at, $3)",
-    "select id from jobs where state = 'queued' and owner is null and due_at <= $3 order by due_at, id limit $4",
-    "select id from jobs where state = 'queued' and owner is null and due_at <= $3 order by due_at, id limit $4
+    "select id from jobs where state = 'queued' and owner is null and pool = $5 and due_at <= $3 order by due_at, id limit $4",
+    "select id from jobs where state = 'queued' and owner is null and pool = $5 and due_at <= $3 order by due_at, id limit $4
      for update skip locked"
 );
 
-pub(super) async fn take_house(tx: &mut Tx, wanted: Wanted) -> Result<Vec<Claim>> {
-    take(tx, TAKE_HOUSE, wanted).await
+pub(super) async fn take_house(tx: &mut Tx, pool: Pool, wanted: Wanted) -> Result<Vec<Claim>> {
+    let most = i64::try_from(wanted.most).unwrap_or(i64::MAX);
+    let Wanted { holder, lease_until, now, .. } = wanted;
+    let rows = fetch_all!(tx, Row, TAKE_HOUSE, holder, lease_until, now, most, pool)?;
+    Ok(rows.into_iter().map(Claim::from).collect())
 }
 
 async fn take(tx: &mut Tx, statement: Fork, wanted: Wanted) -> Result<Vec<Claim>> {
@@ -411,6 +418,12 @@ pub(super) async fn begin_anew(tx: &mut Tx, holder: NodeId, claim: &Claim, due: 
     Ok(done == 1)
 }
 
+/// Whether this attempt holds the job, which stays so until the transaction ends.
+pub(super) async fn is_held(tx: &mut Tx, holder: NodeId, claim: &Claim) -> Result<bool> {
+    let sql = "update jobs set attempt = attempt where id = $1 and attempt = $2 and holder = $3 and state = 'running'";
+    Ok(execute!(tx, sql, claim.id, claim.attempt, holder)? == 1)
+}
+
 /// State, attempts, whether it is its lane's head, and the lane.
 pub(super) async fn state(tx: &mut Tx, job: JobId) -> Result<Option<(String, i64, bool, Option<ChatroomId>)>> {
     fetch_optional!(
@@ -506,15 +519,29 @@ pub(super) async fn running(on: &mut impl On) -> Result<i64> {
     Ok(running)
 }
 
+/// The words are [`Pool`]'s.
+macro_rules! first_due {
+    ($pool:literal) => {
+        concat!("(select min(due_at) from jobs where state = 'queued' and owner is null and pool = '", $pool, "')")
+    };
+}
+
 pub(super) async fn look(on: &mut impl On) -> Result<Look> {
-    let (ripe, unripe, house, lapse) = fetch_one!(
+    let (ripe, unripe, lapse, codes, billing, background) = fetch_one!(
         on,
-        (bool, Option<Moment>, Option<Moment>, Option<Moment>),
-        "select exists (select 1 from queue_users where in_flight < at_once and next_due is not null and ripe),
-                (select min(next_due) from queue_users where in_flight < at_once and next_due is not null and not ripe),
-                (select min(due_at) from jobs where state = 'queued' and owner is null),
-                (select min(lease_until) from jobs where state = 'running')"
+        (bool, Option<Moment>, Option<Moment>, Option<Moment>, Option<Moment>, Option<Moment>),
+        concat!(
+            "select exists (select 1 from queue_users where in_flight < at_once and next_due is not null and ripe),
+                    (select min(next_due) from queue_users where in_flight < at_once and next_due is not null and not ripe),
+                    (select min(lease_until) from jobs where state = 'running'),",
+            first_due!("codes"),
+            ",",
+            first_due!("billing"),
+            ",",
+            first_due!("background")
+        )
     )?;
+    let house = [(Pool::Codes, codes), (Pool::Billing, billing), (Pool::Background, background)];
     Ok(Look { heads: if ripe { Some(Moment::FIRST) } else { unripe }, house, lapse })
 }
 

@@ -51,6 +51,8 @@ fn recorder() -> &'static PrometheusHandle {
         describe_counter!("gemini_tokens_total", "Tokens as Gemini counted them, by kind");
         describe_histogram!("gemini_first_text_seconds", Unit::Seconds, "From the question to the first text");
         describe_histogram!("gemini_answer_seconds", Unit::Seconds, "From the question to the answer's end");
+        describe_gauge!("gemini_model_known", "Whether Gemini has a model that the settings name");
+        describe_gauge!("gemini_model_retiring", "Whether Gemini says that it will retire it");
         describe_counter!("stripe_events_total", "Stripe's events taken in, by source and outcome");
         describe_histogram!("stripe_call_seconds", Unit::Seconds, "Calls to Stripe, each try, by outcome");
         describe_counter!("billing_looks_total", "Looks at a customer's subscriptions, by cause and outcome");

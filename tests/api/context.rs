@@ -90,6 +90,16 @@ fn estimate<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
     texts.into_iter().map(|text| tokens(text) + AROUND).sum()
 }
 
+/// The same as Gemini counts them.
+fn counted<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
+    texts.into_iter().map(|text| count_tokens(text) + 1).sum()
+}
+
+/// Gemini does not count.
+fn counts_nothing() -> Rule {
+    Rule::refuse(Fault::of(500)).call("countTokens").always()
+}
+
 #[tokio::test]
 async fn the_newest_turns_that_fit_are_kept_whole() {
     const LIMIT: u64 = 150;
@@ -105,7 +115,8 @@ async fn the_newest_turns_that_fit_are_kept_whole() {
         (room_with(&ada, json!({"system_instruction": instruction})).await, estimate([instruction])),
     ] {
         let mut conversation: Vec<String> = Vec::new();
-        let mut dropped = 0;
+        let told = if fixed == 0 { 0 } else { counted([instruction]) };
+        let (mut dropped, mut more) = (0, 0);
         for number in 0..16 {
             // Of very different lengths and scripts.
             let question =
@@ -118,18 +129,20 @@ async fn the_newest_turns_that_fit_are_kept_whole() {
             let kept = said(&asked);
             assert_eq!(kept, conversation[conversation.len() - kept.len()..], "the newest, in order");
             assert!(asked.iter().enumerate().all(|(at, turn)| turn.0 == ["user", "model"][at % 2]), "whole turns");
-            assert!(fixed + estimate(kept.iter().copied()) <= LIMIT);
-            let counted: u64 = kept.iter().map(|text| count_tokens(text) + 1).sum();
+            let counted = told + counted(kept.iter().copied());
             assert!(counted <= LIMIT, "Gemini counts no more than is allowed");
-            if kept.len() < conversation.len() {
-                let next = conversation.len() - kept.len() - 2;
-                let with_next = fixed + estimate(conversation[next..].iter().map(String::as_str));
-                assert!(with_next > LIMIT, "the next older turn would have fitted");
-                dropped += 1;
-            }
+            let within = |turns: usize| {
+                let from = conversation.len() - turns;
+                fixed + estimate(conversation[from..].iter().map(String::as_str)) <= LIMIT
+            };
+            let sure = (1..=conversation.len()).step_by(2).take_while(|turns| within(*turns)).last().unwrap_or(0);
+            assert!(kept.len() >= sure, "what fits by our estimate fits by Gemini's count");
+            more += usize::from(kept.len() > sure);
+            dropped += usize::from(kept.len() < conversation.len());
             conversation.push(answer);
         }
-        assert!(dropped > 8, "the limit was reached {dropped} times");
+        assert!(dropped > 4, "the limit was reached {dropped} times");
+        assert!(more > 4, "Gemini's count made room {more} times");
     }
 }
 
@@ -185,15 +198,50 @@ async fn a_message_too_long_by_itself_is_refused_and_costs_nothing() {
     let ada = app.sign_up().await;
     let room = ada.new_room().await;
     let strict = room_with(&ada, json!({"system_instruction": digits(100)})).await;
-    for (room, fits) in [(&room, 296), (&strict, 192)] {
+    // As Gemini counts them: one beside each message and one beside the instruction.
+    for (room, fits, estimated) in [(&room, 299, "304"), (&strict, 198, "307")] {
         let refused = ada.say(room, &digits(fits + 1)).await.expect(422);
         assert_eq!(refused.code(), "context_overflow");
-        assert!(refused.json()["detail"].as_str().expect("words").contains("301"), "{}", refused.text());
+        assert!(refused.json()["detail"].as_str().expect("words").contains(estimated), "{}", refused.text());
         assert_eq!(ada.messages(room).await, Vec::<Value>::new());
         assert_eq!(ada.hears(room, &digits(fits)).await["status"], "complete");
     }
     assert_eq!(ada.prompts_used().await, 2);
     assert_eq!(app.count("select count(*) from jobs").await, 2);
+}
+
+#[tokio::test]
+async fn while_gemini_does_not_count_our_estimate_decides() {
+    let app = TestApp::with(|settings| settings.gemini.context_max_tokens = 300).await;
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    app.gemini.script(counts_nothing());
+    assert_eq!(ada.say(&room, &digits(297)).await.expect(422).code(), "context_overflow");
+    assert_eq!(ada.hears(&room, &digits(296)).await["status"], "complete");
+    app.gemini.script(Rule::say("yes"));
+    ada.hears(&room, &digits(100)).await;
+    ada.hears(&room, &digits(190)).await;
+    assert_eq!(said(&last_turns(&app)), [digits(190)], "by four tokens the last turn does not fit");
+    app.gemini.clear_script();
+    ada.regenerate(&room, ada.messages(&room).await.last().expect("a reply")["id"].as_str().expect("an id"))
+        .await
+        .expect(202);
+    app.settle().await;
+    assert_eq!(said(&last_turns(&app)), [digits(100), "yes".to_owned(), digits(190)], "as Gemini counts it does");
+}
+
+#[tokio::test]
+async fn what_surely_fits_is_not_counted() {
+    let app = TestApp::with(|settings| settings.gemini.context_max_tokens = 300).await;
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    app.gemini.script(Rule::say("yes").always());
+    let counts = || app.gemini.journal().iter().filter(|entry| entry.call == "countTokens").count();
+    ada.hears(&room, &digits(100)).await;
+    ada.hears(&room, &digits(100)).await;
+    assert_eq!(counts(), 0);
+    ada.hears(&room, &digits(80)).await;
+    assert_eq!(counts(), 1, "near the limit it is");
 }
 
 #[tokio::test]
@@ -205,9 +253,9 @@ async fn a_model_that_takes_in_less_is_given_less() {
     .await;
     let ada = app.sign_up().await;
     let room = ada.new_room().await;
-    assert_eq!(ada.say(&room, &digits(797)).await.expect(422).code(), "context_overflow");
+    assert_eq!(ada.say(&room, &digits(800)).await.expect(422).code(), "context_overflow");
     assert_eq!((ada.prompts_used().await, app.questions().len()), (0, 0));
-    assert_eq!(ada.hears(&room, &digits(796)).await["status"], "complete", "1000 less 200 for the answer");
+    assert_eq!(ada.hears(&room, &digits(799)).await["status"], "complete", "1000 less 200 for the answer");
     ada.hears(&room, &digits(700)).await;
     assert_eq!(said(&last_turns(&app)), [digits(700)], "what came before does not fit any more");
     let asked = app.gemini.journal().iter().filter(|entry| entry.call == "models.list").count();
@@ -220,7 +268,8 @@ async fn while_gemini_does_not_tell_its_limits_ours_hold() {
     let ada = app.sign_up().await;
     let room = ada.new_room().await;
     app.gemini.script(Rule::refuse(Fault::of(500)).call("models.list").always());
-    assert_eq!(ada.hears(&room, &digits(296)).await["status"], "complete");
+    assert_eq!(ada.hears(&room, &digits(299)).await["status"], "complete");
+    assert_eq!(ada.say(&room, &digits(300)).await.expect(422).code(), "context_overflow");
 }
 
 const SAMPLES: [&str; 10] = [

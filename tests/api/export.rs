@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use gemini_backend::auth::Plan;
+use gemini_backend::chat;
 use gemini_backend::execute;
 use gemini_backend::sandbox::gemini::{Fault, Rule};
 use serde_json::{Value, json};
@@ -33,6 +34,28 @@ async fn a_conversation_is_a_file_to_read() {
     );
     assert!(text.contains("\n\nBy **train**.\n\n## You · ") && text.contains("*There is no answer: "), "{text}");
     assert_eq!(ada.get(&format!("/chatroom/{room}/export")).await.expect(200).text(), text);
+}
+
+#[tokio::test]
+async fn what_changes_under_it_cuts_it_short() {
+    let app = TestApp::with(|settings| settings.quota.basic_daily_prompts = 1000).await;
+    let (ada, bob) = (app.sign_up().await, app.sign_up().await);
+    let room = ada.new_room().await;
+    let reply = ada.hears(&room, "hello").await;
+    let id: gemini_backend::ids::ChatroomId = room.parse().expect("an id");
+    let branch = chat::branch_after(&app.app, ada.user, id, None).await.expect("read").expect("theirs");
+    assert_eq!(branch.len(), 2);
+    let is_cut = async |owner| {
+        let messages = chat::messages_after(&app.app, owner, id, 0).await.expect("read");
+        let branch = chat::branch_after(&app.app, owner, id, branch.last()).await.expect("read");
+        (messages.is_none(), branch.is_none())
+    };
+    assert_eq!((is_cut(ada.user).await, is_cut(bob.user).await), ((false, false), (true, true)));
+    ada.regenerate(&room, reply["id"].as_str().expect("an id")).await.expect(202);
+    app.settle().await;
+    assert_eq!(is_cut(ada.user).await, (false, true), "another branch is the current one");
+    ada.delete(&format!("/chatroom/{room}")).await.expect(204);
+    assert_eq!(is_cut(ada.user).await, (true, true));
 }
 
 #[tokio::test]

@@ -53,10 +53,12 @@ async fn a_model_that_is_gone_is_left_at_once() {
     assert_eq!(asked(&app), [OWN, OTHER], "without any wait");
     assert_eq!((fate(&reply), &reply["content"]), (("complete", ""), &json!("From another.")));
     assert_eq!((&reply["model"], &reply["attempt"], charged(&reply)), (&json!(OTHER), &json!(2), Some(true)));
+    assert_eq!(reply["fallback_for"], OWN, "it says for whom another one answered");
     assert_eq!(ada.prompts_used().await, 1);
     assert_eq!(ada.get(&format!("/chatroom/{room}")).await.expect(200).json()["model"], Value::Null);
     app.gemini.clear_journal();
-    assert_eq!(ada.hears(&room, "and now?").await["model"], OWN);
+    let reply = ada.hears(&room, "and now?").await;
+    assert_eq!((&reply["model"], reply.get("fallback_for")), (&json!(OWN), None));
     assert_eq!(asked(&app), [OWN], "the room keeps its model");
 }
 

@@ -231,7 +231,7 @@ async fn a_message_may_be_answered_with_its_events() {
     );
     let twice = again.until("reply.completed").await;
     assert_eq!((text(&twice).as_str(), app.questions().len()), (TEXT, 1));
-    // Another message in the room is no concern of a stream that follows one.
+    // What is refused is refused in JSON.
     let refused =
         ada.call("POST", &path).header("accept", "text/event-stream").json(&json!({"content": ""})).send().await;
     assert_eq!(refused.expect(422).code(), "invalid");

@@ -87,7 +87,7 @@ fn shown(event: Event) -> (&'static str, Value) {
         Event::Ended(reply) => ("reply.completed", whole(reply)),
         Event::Changed { .. } => ("message.changed", Value::Null),
         Event::RoomUpdated(_) => ("chatroom.updated", Value::Null),
-        Event::RoomDeleted => ("stream.closing", Value::Null),
+        Event::Gone => ("stream.closing", Value::Null),
     }
 }
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use gemini_backend::auth::Plan;
+use gemini_backend::chat;
 use gemini_backend::sandbox::gemini::{Card, Fault, Options, Rule, start};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::chat::{charged, fate};
-use crate::harness::{Person, TestApp};
+use crate::harness::{Person, TestApp, until};
 
 /// What Gemini is asked again after.
 const FRESH: Duration = Duration::from_mins(10);
@@ -219,4 +220,41 @@ async fn a_room_whose_model_has_gone_is_as_it_was_and_its_replies_fail() {
     assert_eq!((fate(&reply), charged(&reply)), (("failed", "model_not_found"), Some(false)));
     assert_eq!((&reply["attempt"], &reply["error"]["retryable"]), (&json!(1), &json!(false)));
     assert_eq!(ada.prompts_used().await, 0);
+}
+
+#[tokio::test]
+async fn models_that_are_gone_or_will_be_are_reported_early() {
+    let mut retiring = Card::new("model-that-retires", 1_000, 200);
+    "A fine model. It will be discontinued on January 7, 2027.".clone_into(&mut retiring.description);
+    let options = Options {
+        require_key: false,
+        models: vec![Card::new("model-that-stays", 1_000, 200), retiring],
+        ..Options::default()
+    };
+    let stop = CancellationToken::new();
+    let _end = stop.clone().drop_guard();
+    let gemini = start(([127, 0, 0, 1], 0).into(), options, stop).await.expect("a free port");
+    let app = TestApp::with(|settings| {
+        settings.gemini.base_url = Some(gemini.base_url());
+        settings.gemini.model = "model-that-retires".to_owned();
+        settings.gemini.fallback_models = vec!["model-that-stays".to_owned(), "model-that-is-gone".to_owned()];
+        settings.server.metrics_token = Some("a token of the operators".to_owned().into());
+    })
+    .await;
+    app.app.tasks.spawn(chat::watch_models(app.app.clone()));
+    let wanted = [
+        "gemini_model_known{model=\"model-that-retires\"} 1",
+        "gemini_model_retiring{model=\"model-that-retires\"} 1",
+        "gemini_model_known{model=\"model-that-stays\"} 1",
+        "gemini_model_retiring{model=\"model-that-stays\"} 0",
+        "gemini_model_known{model=\"model-that-is-gone\"} 0",
+    ];
+    let figures = until("the models are looked after", async || {
+        let text = app.get("/metrics").bearer("a token of the operators").send().await.expect(200).text().to_owned();
+        text.contains("model-that-is-gone").then_some(text)
+    });
+    let figures = figures.await;
+    for line in wanted {
+        assert!(figures.lines().any(|figure| figure == line), "{line}");
+    }
 }

@@ -46,6 +46,7 @@ async fn a_room_is_opened_with_a_name_a_title_both_or_nothing() {
       "model": null,
       "name": null,
       "system_instruction": null,
+      "thinking": null,
       "title": null,
       "updated_at": "2026-11-21T10:00:00.000Z"
     }

@@ -37,6 +37,8 @@ fn settings(base_url: &str, key: Option<&str>) -> config::Gemini {
         model: MODEL.to_owned(),
         fallback_models: Vec::new(),
         context_max_tokens: 32_000,
+        context_summary: false,
+        chatroom_titles: false,
         max_output_tokens: 8_192,
         daily_token_budget: None,
     }

@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use super::cursor::Cursor;
 use super::sql::{self, Head, Standing};
-use super::tell::{Item, Teller, plan};
+use super::tell::{Item, Teller, plan, plan_anew};
 use super::{Event, Follows};
 use crate::app::App;
 use crate::chat::read::estimate_wait;
+use crate::chat::sql::messages_by_id;
 use crate::chat::{Message, ReadError, alternatives};
-use crate::ids::{ChatroomId, UserId};
+use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::live::{Heard, Listener, Place};
 use crate::store;
 
 /// Messages that are read with their text at a time: how much waits for a slow reader at most.
-const AT_A_TIME: usize = 16;
+const AT_A_TIME: usize = 8;
+/// Whoever has missed more than so many changes is told to read again instead.
+const MOST_TOLD: usize = 5_000;
 /// Between two looks while the database is away.
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -63,12 +66,30 @@ impl Follower {
             heads: Vec::new(),
             is_behind: false,
         };
-        let newest = follower.standing().await?.ok_or(ReadError::NoSuchRoom)?.newest;
+        let newest = Box::pin(follower.standing()).await?.ok_or(ReadError::NoSuchRoom)?.newest;
         // One from before the database was restored to an earlier day goes on from now.
         follower.teller.cursor = cursor.filter(|cursor| cursor.rev <= newest).unwrap_or_else(|| Cursor::after(newest));
-        follower.promised = matches!(what, Follows::Reply { .. }).then_some(follower.teller.cursor.rev);
         follower.read_plan().await?;
         Ok(follower)
+    }
+
+    /// Follows a reply from the transaction on that promised it. Looks at nothing yet: what was accepted is accepted,
+    /// whatever becomes of the look.
+    #[must_use]
+    pub fn of_promise(app: &Arc<App>, owner: UserId, room: ChatroomId, question: MessageId, reply: &Message) -> Self {
+        let what = Follows::Reply { room, question, reply: reply.id };
+        let promised = reply.revs.made;
+        Self {
+            app: Arc::clone(app),
+            owner,
+            promised: Some(promised),
+            teller: Teller::new(Cursor { part: Some(0), ..Cursor::after(promised) }, what),
+            listener: app.live.listen(Place::Room(room)),
+            plan: VecDeque::new(),
+            until: promised,
+            heads: Vec::new(),
+            is_behind: true,
+        }
     }
 
     /// Whether it tells the text of replies, too.
@@ -86,7 +107,8 @@ impl Follower {
             if self.teller.is_over {
                 return None;
             }
-            match self.look().await {
+            // In memory of its own, given back when it is over: thousands of readers only wait.
+            match Box::pin(self.look()).await {
                 Ok(()) if !self.teller.ready.is_empty() || !self.plan.is_empty() => {}
                 Ok(()) => self.is_behind = self.listener.rung().await == Heard::Change,
                 Err(cause) => {
@@ -97,7 +119,7 @@ impl Follower {
         }
     }
 
-    /// Who follows one reply is told nothing else of its room. They may go on with the room from the same cursor, so it says
+    /// Who follows one reply is told nothing of its room but what the act did that asked for it. They may go on with the room from the same cursor, so it says
     /// no more than that the reply was promised, and how much of its text was seen.
     fn handed_out(&self, cursor: Cursor) -> Cursor {
         match self.promised {
@@ -132,17 +154,37 @@ impl Follower {
     async fn read_plan(&mut self) -> store::Result<()> {
         let (what, seen) = (self.teller.what, self.teller.cursor.whole());
         // The heads first: what ended before one came forward is in the plan.
-        let heads = sql::heads(&mut self.app.store.read().await?, self.owner, what.room()).await?;
+        let mut heads = sql::heads(&mut self.app.store.read().await?, self.owner, what.room()).await?;
+        if let Follows::Reply { reply, .. } = what {
+            heads.retain(|head| head.id == reply);
+        }
         let Some(Standing { newest, room, shown }) = self.standing().await? else {
             self.teller.is_over = true;
-            self.teller.push(Event::RoomDeleted);
+            self.teller.push(Event::Gone);
             return Ok(());
         };
         let mut reader = self.app.store.read().await?;
         let is_news = |rev: Option<i64>| rev.unwrap_or(newest) > seen;
-        let traces = if is_news(room) { sql::traces(&mut reader, self.owner, what, seen).await? } else { Vec::new() };
+        let mut traces = Vec::new();
+        if is_news(room) {
+            let most = i64::try_from(MOST_TOLD).unwrap_or(i64::MAX) + 1;
+            traces = sql::traces(&mut reader, self.owner, (what, self.promised), seen, most).await?;
+        }
         let shown = if is_news(shown) { sql::shown(&mut reader, self.owner, what, seen).await? } else { Vec::new() };
-        self.plan = plan(&self.teller.cursor, &traces, shown, newest);
+        if traces.len() > MOST_TOLD {
+            let rooms = sql::changed_rooms(&mut reader, self.owner, what, seen).await?;
+            // What is being written is told from its beginning; all else is read again.
+            self.teller.cursor = Cursor::after(newest);
+            self.plan = plan_anew(rooms, newest);
+        } else {
+            self.plan = plan(&self.teller.cursor, &traces, shown, newest);
+        }
+        if what == Follows::Rooms && !self.teller.cursor.places.is_empty() {
+            // Of a room that was deleted no end will be told.
+            let ids = self.teller.cursor.places.iter().map(|place| place.reply).collect();
+            let there = messages_by_id(&mut reader, ids).await?;
+            self.teller.cursor.places.retain(|place| there.iter().any(|message| message.id == place.reply));
+        }
         (self.until, self.heads) = (newest, heads);
         Ok(())
     }
@@ -151,7 +193,7 @@ impl Follower {
         let some = self.plan.len().min(AT_A_TIME);
         let ids = self.plan.range(..some).filter_map(Item::message).collect();
         let mut reader = self.app.store.read().await?;
-        let mut messages = sql::messages(&mut reader, ids).await?;
+        let mut messages = messages_by_id(&mut reader, ids).await?;
         alternatives::add(&mut reader, &mut messages).await?;
         let messages = messages.into_iter().map(|mut message| {
             estimate_wait(&self.app, &mut message);
@@ -169,7 +211,7 @@ impl Follower {
 
 impl Follows {
     /// None: all rooms.
-    const fn room(self) -> Option<ChatroomId> {
+    pub(super) const fn room(self) -> Option<ChatroomId> {
         match self {
             Self::Room(room) | Self::Reply { room, .. } => Some(room),
             Self::Rooms => None,

@@ -57,6 +57,6 @@ pub enum Event {
         seq: i64,
     },
     RoomUpdated(Chatroom),
-    /// The room is gone; nothing follows.
-    RoomDeleted,
+    /// The room is gone, or the person whose rooms they were; nothing follows.
+    Gone,
 }

@@ -1,10 +1,9 @@
 //! The statements of live events.
 
 use super::Follows;
-use crate::chat::sql::{Row, messages};
-use crate::chat::{Chatroom, Message};
+use crate::chat::Chatroom;
+use crate::chat::sql::chatrooms;
 use crate::ids::{ChatroomId, MessageId, UserId};
-use crate::store::sql::{Fork, Ids};
 use crate::store::{On, Result};
 use crate::{fetch_all, fetch_optional};
 
@@ -19,6 +18,8 @@ pub(super) struct Trace {
     pub rev: i64,
     /// A reply without its end.
     pub is_open: bool,
+    /// Whether it lies on the current branch.
+    pub is_current: bool,
 }
 
 /// How far a person's changes are, and of a room of theirs the last that changed it and the last that changed what it shows.
@@ -66,63 +67,64 @@ pub(super) struct Head {
 macro_rules! traces {
     ($rest:literal) => {
         concat!(
-            "select id, chatroom_id, seq, made_rev, ended_rev, rev, status = 'queued' as is_open from messages where ",
+            "select id, chatroom_id, seq, made_rev, ended_rev, rev, status = 'queued' as is_open, current as is_current from messages where ",
             $rest
         )
     };
 }
 
-/// What changed after `rev`, in any order.
-pub(super) async fn traces(on: &mut impl On, owner: UserId, what: Follows, rev: i64) -> Result<Vec<Trace>> {
+/// What changed after `rev`, in any order, `most` of it. Of one reply also what else the transaction did that `promised` it.
+pub(super) async fn traces(
+    on: &mut impl On,
+    owner: UserId,
+    (what, promised): (Follows, Option<i64>),
+    rev: i64,
+    most: i64,
+) -> Result<Vec<Trace>> {
     match what {
-        Follows::Room(room) => fetch_all!(on, Trace, traces!("chatroom_id = $1 and rev > $2"), room, rev),
-        Follows::Reply { question, reply, .. } => {
-            fetch_all!(on, Trace, traces!("id in ($1, $2) and rev > $3"), question, reply, rev)
+        Follows::Room(room) => {
+            fetch_all!(on, Trace, traces!("chatroom_id = $1 and rev > $2 limit $3"), room, rev, most)
         }
+        Follows::Reply { room, question, reply } => fetch_all!(
+            on,
+            Trace,
+            traces!("(id in ($1, $2) and rev > $3) or (chatroom_id = $4 and rev = $5) limit $6"),
+            question,
+            reply,
+            rev,
+            room,
+            promised,
+            most
+        ),
         Follows::Rooms => {
             fetch_all!(
                 on,
                 Trace,
-                traces!("chatroom_id in (select id from chatrooms where owner = $1 and rev > $2) and rev > $2"),
+                traces!(
+                    "chatroom_id in (select id from chatrooms where owner = $1 and rev > $2) and rev > $2 limit $3"
+                ),
                 owner,
-                rev
+                rev,
+                most
             )
         }
     }
 }
 
-const THESE: Fork = Fork {
-    sqlite: messages!("where m.id in (select unhex(value) from json_each($1))"),
-    postgres: messages!("where m.id = any ($1)"),
-};
-
-pub(super) async fn messages(on: &mut impl On, ids: Vec<MessageId>) -> Result<Vec<Message>> {
-    let ids = Ids(ids.into_iter().map(|id| id.0).collect());
-    Ok(fetch_all!(on, Row, THESE, &ids)?.into_iter().map(Message::from).collect())
-}
-
-/// Rooms whose name, model, instruction or place in the archive was changed after `rev`, with the change that did it.
-pub(super) async fn shown(on: &mut impl On, owner: UserId, what: Follows, rev: i64) -> Result<Vec<(i64, Chatroom)>> {
-    #[derive(sqlx::FromRow)]
-    struct Shown {
-        shown_rev: i64,
-        #[sqlx(flatten)]
-        room: Chatroom,
-    }
+/// Rooms whose name, model, instruction or place in the archive was changed after `rev`.
+pub(super) async fn shown(on: &mut impl On, owner: UserId, what: Follows, rev: i64) -> Result<Vec<Chatroom>> {
     let room = match what {
         Follows::Reply { .. } => return Ok(Vec::new()),
         Follows::Room(room) => Some(room),
         Follows::Rooms => None,
     };
-    let rows = fetch_all!(
-        on,
-        Shown,
-        "select id, name, model, system_instruction, archived, created_at, updated_at, last_message_at, active_at, rev,
-                shown_rev
-         from chatrooms where owner = $1 and id = coalesce($2, id) and shown_rev > $3",
-        owner,
-        room,
-        rev
-    )?;
-    Ok(rows.into_iter().map(|shown| (shown.shown_rev, shown.room)).collect())
+    let sql = chatrooms!("where owner = $1 and id = coalesce($2, id) and shown_rev > $3");
+    fetch_all!(on, Chatroom, sql, owner, room, rev)
+}
+
+/// Rooms of a person that the transactions after `rev` changed, those of one or all.
+pub(super) async fn changed_rooms(on: &mut impl On, owner: UserId, what: Follows, rev: i64) -> Result<Vec<ChatroomId>> {
+    let sql = "select id from chatrooms where owner = $1 and id = coalesce($2, id) and rev > $3";
+    let rows = fetch_all!(on, (ChatroomId,), sql, owner, what.room(), rev)?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
 }

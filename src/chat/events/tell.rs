@@ -43,7 +43,7 @@ impl Item {
 
 /// What happened after the cursor, through the change `until`, in its order. A message stands in as many places as things
 /// happened to it, so that a reader who goes on from any of them is told the rest.
-pub(super) fn plan(cursor: &Cursor, traces: &[Trace], shown: Vec<(i64, Chatroom)>, until: i64) -> VecDeque<Item> {
+pub(super) fn plan(cursor: &Cursor, traces: &[Trace], shown: Vec<Chatroom>, until: i64) -> VecDeque<Item> {
     let mut items = Vec::new();
     let mut turned: BTreeMap<i64, (ChatroomId, i64, i64)> = BTreeMap::new();
     for trace in traces {
@@ -53,7 +53,7 @@ pub(super) fn plan(cursor: &Cursor, traces: &[Trace], shown: Vec<(i64, Chatroom)
         if trace.rev == trace.made_rev || Some(trace.rev) == trace.ended_rev {
             continue;
         }
-        if trace.is_open {
+        if trace.is_open && trace.is_current {
             items.push(Item { rev: trace.rev, seq, what: What::Delayed(id) });
         } else if cursor.is_news(trace.rev, seq) {
             let (_, first, last) = turned.entry(trace.rev).or_insert((trace.chatroom_id, seq, seq));
@@ -65,10 +65,16 @@ pub(super) fn plan(cursor: &Cursor, traces: &[Trace], shown: Vec<(i64, Chatroom)
         seq: last,
         what: What::Turned(room, first),
     }));
-    items.extend(shown.into_iter().map(|(rev, room)| Item { rev, seq: 0, what: What::Shown(Box::new(room)) }));
+    items.extend(shown.into_iter().map(|room| Item { rev: room.shown_rev, seq: 0, what: What::Shown(Box::new(room)) }));
     items.retain(|item| item.rev <= until && cursor.is_news(item.rev, item.seq));
     items.sort_by_key(|item| (item.rev, item.seq));
     items.into()
+}
+
+/// When there is too much to tell one by one: that these rooms are to be read again, from their beginning.
+pub(super) fn plan_anew(rooms: Vec<ChatroomId>, until: i64) -> VecDeque<Item> {
+    let item = |(room, seq)| Item { rev: until, seq, what: What::Turned(room, 1) };
+    rooms.into_iter().zip(1..).map(item).collect()
 }
 
 /// What a reader has been told, and what is ready for them: each event with the cursor behind it.
@@ -126,6 +132,10 @@ impl Teller {
             }
             What::Ended(id) => {
                 if let Some(reply) = message(id).filter(|reply| reply.revs.ended.is_some()) {
+                    if !reply.is_current {
+                        // What ended it may also have taken it off the branch, which has no other trace then.
+                        self.push(Event::Changed { room: reply.chatroom_id, seq: reply.seq });
+                    }
                     self.tell_end(reply);
                 }
             }
@@ -146,7 +156,7 @@ impl Teller {
             }
             self.add(id, attempt, if rest.is_some() { seen } else { 0 }, rest.unwrap_or(&reply.content));
         }
-        self.is_over = matches!(self.what, Follows::Reply { .. });
+        self.is_over |= matches!(self.what, Follows::Reply { reply, .. } if reply == id);
         if !self.is_over {
             self.cursor.places.retain(|place| place.reply != id);
         }

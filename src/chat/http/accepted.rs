@@ -1,7 +1,7 @@
 //! What a client gets for a prompt that was taken in: at once the promise, or the reply when it has ended, or its events.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -15,17 +15,18 @@ use super::events;
 use super::views::AcceptedView;
 use crate::app::App;
 use crate::auth::SignedIn;
-use crate::billing;
-use crate::chat::{Accepted, Cursor, Event, Follower, Follows};
+use crate::billing::{self, Prompts};
+use crate::chat::{Accepted, Event, Follower, Message};
 use crate::http::replay::REPLAYED;
-use crate::http::{ApiError, Json, prefer, sse};
+use crate::http::{Json, prefer, sse};
+use crate::ids::MessageId;
 
 /// What the client would rather have than the promise. An extractor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     Promise,
-    /// The reply, if it ends within this time.
-    Reply(Duration),
+    /// The reply, if it ends within this time from the request on.
+    Reply(Duration, Instant),
     Events,
 }
 
@@ -36,7 +37,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
         if sse::is_wanted(&parts.headers) {
             return Ok(Self::Events);
         }
-        Ok(prefer::wait(&parts.headers).map_or(Self::Promise, Self::Reply))
+        Ok(prefer::wait(&parts.headers).map_or(Self::Promise, |time| Self::Reply(time, Instant::now())))
     }
 }
 
@@ -54,57 +55,53 @@ impl utoipa::IntoParams for Wanted {
     }
 }
 
-/// Answers as the client wants it. The reply is written whether the client stays or not.
-pub(super) async fn answer(
-    app: Arc<App>,
-    signed_in: SignedIn,
-    mut accepted: Accepted,
-    wanted: Wanted,
-) -> Result<Response, ApiError> {
+/// Answers as the client wants it. The reply is written whether the client stays or not, and whatever fails from here on:
+/// who is not told of what was accepted would send it again.
+pub(super) async fn answer(app: Arc<App>, signed_in: SignedIn, mut accepted: Accepted, wanted: Wanted) -> Response {
     let (room, reply) = (accepted.reply.chatroom_id, accepted.reply.id);
     let location = format!("{}/chatroom/{room}/messages/{reply}", app.settings.server.base_path());
     let headers = ([(header::LOCATION, location)], AppendHeaders(accepted.is_replay.then_some(REPLAYED)));
     if wanted == Wanted::Events {
-        let follower = follow(&app, signed_in, &accepted).await?;
-        return Ok((headers, sse::respond(events::events(app, signed_in, follower))).into_response());
+        let follower = follow(&app, signed_in, &accepted);
+        return (headers, sse::respond(events::events(app, signed_in, follower))).into_response();
     }
     let mut status = StatusCode::ACCEPTED;
-    if let Wanted::Reply(time) = wanted {
-        if !accepted.reply.status.is_end() {
-            let mut follower = follow(&app, signed_in, &accepted).await?;
-            let stop = app.stop.clone();
-            let ended = tokio::time::timeout(time, stop.run_until_cancelled(end(&mut follower))).await;
-            if let Ok(Some(Some(ended))) = ended {
-                accepted.reply = ended;
-            }
-        }
-        if accepted.reply.status.is_end() {
+    let mut preference = None;
+    if let Wanted::Reply(time, since) = wanted {
+        preference = HeaderValue::try_from(format!("wait={}", time.as_secs())).ok();
+        if let Some((reply, prompts)) = wait(&app, signed_in, &accepted, time.saturating_sub(since.elapsed())).await {
+            (accepted.reply, accepted.prompts) = (reply, prompts);
             status = StatusCode::OK;
-            let limit = billing::daily_limit(&app.settings.quota, signed_in.plan);
-            let mut reader = app.store.read().await?;
-            accepted.prompts = billing::prompts(&mut reader, signed_in.user, limit, app.clock.now()).await?;
         }
     }
-    let preference = match wanted {
-        Wanted::Reply(time) => HeaderValue::try_from(format!("wait={}", time.as_secs())).ok(),
-        _ => None,
-    };
     let applied = preference.map(|value| (HeaderName::from_static("preference-applied"), value));
-    Ok((status, headers, AppendHeaders(applied), Json(AcceptedView::from(accepted))).into_response())
+    (status, headers, AppendHeaders(applied), Json(AcceptedView::from(accepted))).into_response()
 }
 
-async fn follow(app: &Arc<App>, signed_in: SignedIn, accepted: &Accepted) -> Result<Follower, ApiError> {
+fn follow(app: &Arc<App>, signed_in: SignedIn, accepted: &Accepted) -> Follower {
     let Accepted { message, reply, .. } = accepted;
-    let what = Follows::Reply { room: reply.chatroom_id, question: message.id, reply: reply.id };
-    // From the transaction on that promised it.
-    let cursor = Cursor { part: Some(0), ..Cursor::after(reply.revs.made) };
-    Ok(Follower::begin(app, signed_in.user, what, Some(cursor)).await?)
+    Follower::of_promise(app, signed_in.user, reply.chatroom_id, message.id, reply)
 }
 
-async fn end(follower: &mut Follower) -> Option<crate::chat::Message> {
+/// The reply and the prompts as they are then; None when it does not end in time, or cannot be told.
+async fn wait(app: &Arc<App>, signed_in: SignedIn, accepted: &Accepted, time: Duration) -> Option<(Message, Prompts)> {
+    let mut reply = accepted.reply.clone();
+    if !reply.status.is_end() {
+        let mut follower = follow(app, signed_in, accepted);
+        let ended = app.stop.run_until_cancelled(end(&mut follower, reply.id));
+        reply = tokio::time::timeout(time, ended).await.ok()??.filter(|reply| reply.status.is_end())?;
+    }
+    let limit = billing::daily_limit(&app.settings.quota, signed_in.plan);
+    let mut reader = app.store.read().await.ok()?;
+    let prompts = billing::prompts(&mut reader, signed_in.user, limit, app.clock.now()).await.ok()?;
+    Some((reply, prompts))
+}
+
+async fn end(follower: &mut Follower, wanted: MessageId) -> Option<Message> {
     loop {
-        if let (Event::Ended(reply), _) = follower.next().await? {
-            return Some(reply);
+        match follower.next().await? {
+            (Event::Ended(reply), _) if reply.id == wanted => return Some(reply),
+            _ => {}
         }
     }
 }

@@ -68,7 +68,7 @@ pub(super) async fn regenerate(
     let (sender, house) = (sender(&app, &signed_in), Arc::clone(&app));
     let work = async move { chat::regenerate(&house, sender, id, reply, request.as_ref()).await };
     let accepted = taken_in(&app, work).await?;
-    accepted::answer(app, signed_in, accepted, wanted).await
+    Ok(accepted::answer(app, signed_in, accepted, wanted).await)
 }
 
 /// Says something else instead: a new message beside one of the caller's own, and a reply to it. The old one stays as an
@@ -104,5 +104,5 @@ pub(super) async fn edit(
     let (sender, house) = (sender(&app, &signed_in), Arc::clone(&app));
     let work = async move { chat::edit(&house, sender, id, message, &text, request.as_ref()).await };
     let accepted = taken_in(&app, work).await?;
-    accepted::answer(app, signed_in, accepted, wanted).await
+    Ok(accepted::answer(app, signed_in, accepted, wanted).await)
 }

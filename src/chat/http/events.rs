@@ -1,5 +1,6 @@
 //! Live events over HTTP.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -8,7 +9,7 @@ use axum::response::Response;
 use axum::response::sse;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::views::{ChatroomView, MessageView};
 use crate::app::App;
@@ -83,10 +84,10 @@ enum Closing {
 }
 
 struct Reader {
-    app: Arc<App>,
-    signed_in: SignedIn,
+    stop: CancellationToken,
     follower: Follower,
-    ticks: watch::Receiver<()>,
+    /// Goes on however often it is waited for beside something else.
+    leave: Pin<Box<dyn Future<Output = Closing> + Send>>,
     has_text: bool,
     is_closed: bool,
 }
@@ -97,8 +98,8 @@ pub(super) fn events(
     signed_in: SignedIn,
     follower: Follower,
 ) -> impl futures_util::Stream<Item = sse::Event> + Send {
-    let (ticks, has_text) = (app.live.ticks(), follower.tells_text());
-    let reader = Reader { app, signed_in, follower, ticks, has_text, is_closed: false };
+    let (stop, has_text) = (app.stop.clone(), follower.tells_text());
+    let reader = Reader { stop, follower, leave: Box::pin(may_not_stay(app, signed_in)), has_text, is_closed: false };
     stream::unfold(reader, async |mut reader| reader.next().await.map(|event| (event, reader)))
 }
 
@@ -107,11 +108,10 @@ impl Reader {
         if self.is_closed {
             return None;
         }
-        let stop = self.app.stop.clone();
         let told = tokio::select! {
             biased;
-            () = stop.cancelled() => Err(Closing::Shutdown),
-            closing = may_not_stay(&self.app, &self.signed_in, &mut self.ticks) => Err(closing),
+            () = self.stop.cancelled() => Err(Closing::Shutdown),
+            closing = &mut self.leave => Err(closing),
             told = self.follower.next() => Ok(told),
         };
         match told {
@@ -128,14 +128,15 @@ impl Reader {
 }
 
 /// Returns when the token has run out or the session has ended, which is looked at about once a second.
-async fn may_not_stay(app: &App, signed_in: &SignedIn, ticks: &mut watch::Receiver<()>) -> Closing {
+async fn may_not_stay(app: Arc<App>, signed_in: SignedIn) -> Closing {
+    let mut ticks = app.live.ticks();
     loop {
         // The sender is as old as the app.
         let _ = ticks.changed().await;
         if app.clock.now() >= signed_in.expires_at {
             return Closing::TokenExpired;
         }
-        match auth::is_alive(app, signed_in).await {
+        match Box::pin(auth::is_alive(&app, &signed_in)).await {
             Ok(true) => {}
             Ok(false) => return Closing::SessionEnded,
             // Nobody is sent away because the database is.
@@ -213,7 +214,11 @@ fn show(event: Event, has_text: bool) -> sse::Event {
         Event::RoomUpdated(room) => {
             json("chatroom.updated", &serde_json::json!({"chatroom": ChatroomView::from(room)}))
         }
-        Event::RoomDeleted => json("stream.closing", &serde_json::json!({"reason": Closing::ChatroomDeleted})),
+        Event::Gone => {
+            // Of somebody who follows all of their rooms, it is they who are gone.
+            let reason = if has_text { Closing::ChatroomDeleted } else { Closing::SessionEnded };
+            json("stream.closing", &serde_json::json!({"reason": reason}))
+        }
     }
 }
 

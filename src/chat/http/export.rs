@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
+use super::context::SummaryView;
 use super::views::{ChatroomView, MessageView};
 use crate::app::App;
 use crate::auth::SignedIn;
@@ -38,6 +39,8 @@ pub struct ExportedRoomView {
     chatroom: ChatroomView,
     /// In the room's order; `parent_id` makes the tree of them.
     messages: Vec<MessageView>,
+    /// What no longer fitted, in the model's words.
+    summaries: Vec<SummaryView>,
 }
 
 #[utoipa::path(
@@ -60,10 +63,10 @@ pub(super) async fn export(
     let tasks = app.tasks.clone();
     Ok(match asked.format {
         Format::Md => download(&tasks, "text/markdown; charset=utf-8", &format!("{stem}.md"), |outlet| async move {
-            write_markdown(&app, room, &outlet).await
+            write_markdown(&app, signed_in.user, room, &outlet).await
         }),
         Format::Json => download(&tasks, "application/json", &format!("{stem}.json"), |outlet| async move {
-            write_json(&app, room, &outlet).await
+            write_json(&app, signed_in.user, room, &outlet).await
         }),
     })
 }
@@ -80,39 +83,43 @@ pub async fn write_rooms(app: &App, owner: UserId, outlet: &Outlet) -> Result<()
             if !std::mem::take(&mut is_first) {
                 outlet.send(",").await?;
             }
-            write_json(app, room, outlet).await?;
+            write_json(app, owner, room, outlet).await?;
         }
     }
     outlet.send("]").await
 }
 
-async fn write_json(app: &App, room: Chatroom, outlet: &Outlet) -> Result<(), Cut> {
+async fn write_json(app: &App, owner: UserId, room: Chatroom, outlet: &Outlet) -> Result<(), Cut> {
     let id = room.id;
     let shown = serde_json::to_string(&ChatroomView::from(room)).expect("a room is plain data");
     outlet.send(format!("{{\"chatroom\":{shown},\"messages\":[")).await?;
     let (mut seq, mut is_first) = (0, true);
     loop {
-        let messages = chat::messages_after(app, id, seq).await?;
+        let messages = chat::messages_after(app, owner, id, seq).await?.ok_or(Cut::Changed)?;
         let Some(last) = messages.last() else { break };
         seq = last.seq;
         let views: Vec<_> = messages.into_iter().map(MessageView::from).collect();
         outlet.items(&mut is_first, &views).await?;
     }
-    outlet.send("]}").await
+    let summaries = chat::summaries(app, id).await?;
+    let summaries: Vec<_> = summaries.into_iter().map(SummaryView::from).collect();
+    outlet.send(format!("],\"summaries\":{}}}", serde_json::to_string(&summaries).expect("plain data"))).await
 }
 
-async fn write_markdown(app: &App, room: Chatroom, outlet: &Outlet) -> Result<(), Cut> {
+async fn write_markdown(app: &App, owner: UserId, room: Chatroom, outlet: &Outlet) -> Result<(), Cut> {
     let mut text = format!("# {}\n", one_line(room.name.as_deref().unwrap_or("Chatroom")));
     if let Some(instruction) = &room.system_instruction {
         let _ = write!(text, "\n> {}\n", instruction.trim().replace('\n', "\n> "));
     }
     outlet.send(text).await?;
-    let mut seq = 0;
+    let mut last = None;
     loop {
-        let messages = chat::branch_after(app, room.id, seq).await?;
-        let Some(last) = messages.last() else { return Ok(()) };
-        seq = last.seq;
+        let messages = chat::branch_after(app, owner, room.id, last.as_ref()).await?.ok_or(Cut::Changed)?;
         outlet.send(messages.iter().map(to_markdown).collect::<String>()).await?;
+        last = messages.into_iter().next_back();
+        if last.is_none() {
+            return Ok(());
+        }
     }
 }
 

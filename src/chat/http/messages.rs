@@ -99,7 +99,7 @@ pub(super) async fn post(
     let request = key.map(|key| Request::new(key.as_str().to_owned(), &["send", &id.to_string(), text.as_str()]));
     let (sender, house) = (sender(&app, &signed_in), Arc::clone(&app));
     let accepted = taken_in(&app, async move { chat::send(&house, sender, id, &text, request.as_ref()).await }).await?;
-    accepted::answer(app, signed_in, accepted, wanted).await
+    Ok(accepted::answer(app, signed_in, accepted, wanted).await)
 }
 
 impl PostMessage {

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod branches;
+mod context;
 mod events;
 mod export;
 mod messages;
@@ -34,6 +35,7 @@ pub fn router() -> OpenApiRouter<Arc<App>> {
         .routes(alias(routes!(messages::post), "/chatroom/{id}/messages"))
         .routes(routes!(messages::show, branches::edit))
         .routes(routes!(branches::cancel))
+        .routes(routes!(context::show))
         .routes(routes!(branches::regenerate))
         .routes(routes!(events::of_room))
         .routes(routes!(events::of_rooms))

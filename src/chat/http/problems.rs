@@ -1,6 +1,6 @@
 //! The feature's errors as problems.
 
-use crate::chat::{CancelError, NeverListed, ReadError, RoomError, SendError};
+use crate::chat::{CancelError, NeverListed, ReadError, ReceiptError, RoomError, SendError};
 use crate::http::{ApiError, Code};
 
 impl From<RoomError> for ApiError {
@@ -31,6 +31,17 @@ impl From<CancelError> for ApiError {
             CancelError::NoSuchMessage => Self::new(Code::MessageNotFound),
             CancelError::NotAReply => Self::new(Code::NotAReply),
             CancelError::Store(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<ReceiptError> for ApiError {
+    fn from(error: ReceiptError) -> Self {
+        match error {
+            ReceiptError::Read(cause) => cause.into(),
+            ReceiptError::NotAReply => Self::new(Code::NotAReply),
+            ReceiptError::ReplyInProgress => Self::new(Code::ReplyInProgress),
+            ReceiptError::NothingSent => Self::new(Code::ContextNotFound),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::views::{ChatroomView, OpenRoomView};
 use crate::app::App;
 use crate::auth::SignedIn;
-use crate::chat::{self, NewRoom, RoomChange, RoomList};
+use crate::chat::{self, NewRoom, RoomChange, RoomList, Thinking};
 use crate::clock::Moment;
 use crate::http::replay::{REPLAYED, Request};
 use crate::http::{ApiError, IdempotencyKey, Json, List, Page, Path, Query};
@@ -37,6 +37,8 @@ pub(super) struct PostChatroom {
     /// What the model is told before the conversation, at most 8,000 characters.
     #[schema(max_length = 8000)]
     system_instruction: Option<String>,
+    /// How much the model thinks before it answers; without it as the model likes, and its thoughts are not shown.
+    thinking: Option<Thinking>,
 }
 
 /// What changes of a chatroom: a field left away stays, null takes it away.
@@ -55,11 +57,15 @@ pub(super) struct PatchChatroom {
     #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 8000)]
     system_instruction: Option<Option<String>>,
+    /// Null: as the model likes.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<Thinking>)]
+    thinking: Option<Option<Thinking>>,
     archived: Option<bool>,
 }
 
 /// Tells null from nothing.
-fn said<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(value).map(Some)
 }
 
@@ -160,7 +166,10 @@ pub(super) async fn open(
     let request = key.map(|key| {
         let part = |text: &Option<String>| text.clone().unwrap_or_default();
         let (name, model, instruction) = (part(&new.name), part(&new.model), part(&new.system_instruction));
-        Request::new(key.as_str().to_owned(), &["open_room", &name, &model, &instruction])
+        let said = ["open_room", &name, &model, &instruction];
+        // Keys of before are known again.
+        let thinking = new.thinking.map(Thinking::as_str);
+        Request::new(key.as_str().to_owned(), &said.into_iter().chain(thinking).collect::<Vec<_>>())
     });
     let (room, is_replay) = chat::open_room(&app, signed_in.user, signed_in.plan, &new, request.as_ref()).await?;
     let location = [(header::LOCATION, format!("{}/chatroom/{}", app.settings.server.base_path(), room.id))];
@@ -201,6 +210,7 @@ pub(super) async fn change(
         name: body.name.or(body.title).map(name).transpose()?,
         model: body.model.map(model).transpose()?,
         system_instruction: body.system_instruction.map(instruction).transpose()?,
+        thinking: body.thinking,
         archived: body.archived,
     };
     Ok(Json(chat::change_room(&app, signed_in.user, signed_in.plan, id, &change).await?.into()))
@@ -227,6 +237,7 @@ impl PostChatroom {
             name: name(self.name.or(self.title))?,
             model: model(self.model)?,
             system_instruction: instruction(self.system_instruction)?,
+            thinking: self.thinking,
         })
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::billing::Prompts;
-use crate::chat::{self, Chatroom, Fault, Message, Role, Status, Usage};
+use crate::chat::{self, Chatroom, Fault, Message, Role, Status, Thinking, Usage};
 use crate::clock::Moment;
 use crate::http::Cursor;
 use crate::ids::{ChatroomId, MessageId};
@@ -12,7 +12,7 @@ use crate::ids::{ChatroomId, MessageId};
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Chatroom, example = json!({
     "id": "0199f7a4-6e30-7c61-a1f0-5d1c6a0b9c11", "name": "Travel", "title": "Travel", "model": null,
-    "system_instruction": "Answer briefly.", "archived": false, "created_at": "2026-11-21T10:40:00.000Z",
+    "system_instruction": "Answer briefly.", "thinking": null, "archived": false, "created_at": "2026-11-21T10:40:00.000Z",
     "updated_at": "2026-11-21T10:47:00.000Z", "last_message_at": "2026-11-21T10:47:00.000Z",
 }))]
 pub(super) struct ChatroomView {
@@ -27,6 +27,9 @@ pub(super) struct ChatroomView {
     model: Option<String>,
     #[schema(required)]
     system_instruction: Option<String>,
+    /// How much the model thinks before it answers; null: as it likes.
+    #[schema(required)]
+    thinking: Option<Thinking>,
     archived: bool,
     created_at: Moment,
     updated_at: Moment,
@@ -42,6 +45,7 @@ impl From<Chatroom> for ChatroomView {
             name: room.name,
             model: room.model,
             system_instruction: room.system_instruction,
+            thinking: room.thinking,
             archived: room.archived,
             created_at: room.created_at,
             updated_at: room.updated_at,
@@ -125,6 +129,12 @@ pub(super) struct MessageView {
     finish_reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
+    /// The room's own model, which could not be asked, so that `model` stood in for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback_for: Option<String>,
+    /// What the model thought before it answered; only where the room's `thinking` is set. No part of `content`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thoughts: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,6 +181,8 @@ impl From<Message> for MessageView {
             completed_at: message.completed_at,
             finish_reason: message.finish_reason,
             model: message.model,
+            fallback_for: message.fallback_for,
+            thoughts: message.thoughts,
             usage: message.usage,
             error: message.error,
             retry_at: message.retry_at,

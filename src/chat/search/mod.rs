@@ -12,7 +12,8 @@ mod tokens;
 
 use std::collections::HashMap;
 
-use super::{Chatroom, Message};
+use super::sql::messages_by_id;
+use super::{Chatroom, Message, alternatives};
 use crate::app::App;
 use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::store::{self, On, Tx};
@@ -58,12 +59,23 @@ pub async fn search(
         // What went between the two looks leaves room for others: a page that is not full is the last.
         if found.len() == hits.len() {
             drop(reader);
-            let shown = found.into_iter().map(|(message, chatroom, place)| {
-                let snippet = snippet::snippet(&message.content, &query);
-                Found { message, chatroom, snippet, place }
-            });
-            return Ok(shown.collect());
+            return Ok(show(found, query).await);
         }
+    }
+}
+
+/// Beside the async threads: the hits of a page of long messages are far apart.
+async fn show(found: Vec<(Message, Chatroom, Place)>, query: terms::Query) -> Vec<Found> {
+    let shown = tokio::task::spawn_blocking(move || {
+        let shown = found.into_iter().map(|(message, chatroom, place)| {
+            let snippet = snippet::snippet(&message.content, &query);
+            Found { message, chatroom, snippet, place }
+        });
+        shown.collect()
+    });
+    match shown.await {
+        Ok(shown) => shown,
+        Err(broken) => std::panic::resume_unwind(broken.into_panic()),
     }
 }
 
@@ -98,7 +110,8 @@ async fn read(
     owner: UserId,
     hits: &[(MessageId, ChatroomId, Place)],
 ) -> store::Result<Vec<(Message, Chatroom, Place)>> {
-    let messages = sql::messages_by_id(on, hits.iter().map(|(id, ..)| *id).collect()).await?;
+    let mut messages = messages_by_id(on, hits.iter().map(|(id, ..)| *id).collect()).await?;
+    alternatives::add(on, &mut messages).await?;
     let rooms = sql::rooms_by_id(on, owner, hits.iter().map(|(_, room, _)| *room).collect()).await?;
     let mut messages: HashMap<_, _> = messages.into_iter().map(|message| (message.id, message)).collect();
     let rooms: HashMap<_, _> = rooms.into_iter().map(|room| (room.id, room)).collect();

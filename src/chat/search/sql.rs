@@ -1,8 +1,8 @@
 //! Every statement of the search. The engines keep terms each in their own way, so most of them are forks.
 
 use super::terms::Terms;
-use crate::chat::sql::{NOBODY, Row, messages};
-use crate::chat::{Chatroom, Message};
+use crate::chat::Chatroom;
+use crate::chat::sql::{NOBODY, chatrooms};
 use crate::clock::Moment;
 use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::store::sql::{Fork, Ids};
@@ -44,28 +44,10 @@ pub(super) async fn hits(on: &mut impl On, owner: UserId, expression: &str, belo
     fetch_all!(on, Hit, HITS, expression, below, owner, most)
 }
 
-const MESSAGES: Fork = Fork {
-    sqlite: messages!("where m.id in (select unhex(value) from json_each($1))"),
-    postgres: messages!("where m.id = any ($1)"),
+const ROOMS: Fork = Fork {
+    sqlite: chatrooms!("where owner = $2 and id in (select unhex(value) from json_each($1))"),
+    postgres: chatrooms!("where owner = $2 and id = any ($1)"),
 };
-
-pub(super) async fn messages_by_id(on: &mut impl On, ids: Vec<MessageId>) -> Result<Vec<Message>> {
-    let ids = Ids(ids.into_iter().map(|id| id.0).collect());
-    Ok(fetch_all!(on, Row, MESSAGES, &ids)?.into_iter().map(Message::from).collect())
-}
-
-macro_rules! rooms {
-    ($these:literal) => {
-        concat!(
-            "select id, name, model, system_instruction, archived, created_at, updated_at, last_message_at, active_at, rev
-             from chatrooms where owner = $2 and id ",
-            $these
-        )
-    };
-}
-
-const ROOMS: Fork =
-    Fork { sqlite: rooms!("in (select unhex(value) from json_each($1))"), postgres: rooms!("= any ($1)") };
 
 pub(super) async fn rooms_by_id(on: &mut impl On, owner: UserId, ids: Vec<ChatroomId>) -> Result<Vec<Chatroom>> {
     let ids = Ids(ids.into_iter().map(|id| id.0).collect());

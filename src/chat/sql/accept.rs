@@ -44,6 +44,8 @@ impl NewMessage {
             completed_at: None,
             finish_reason: None,
             model: None,
+            fallback_for: None,
+            thoughts: None,
             usage: None,
             error: None,
             retry_at: None,

@@ -10,6 +10,9 @@ use super::words::without_orders;
 const TOPIC: usize = 120;
 
 pub(super) fn answer(asked: &Asked) -> String {
+    if let Some(told) = about_a_transcript(asked) {
+        return told;
+    }
     let question = without_orders(asked.last());
     let earlier: Vec<String> =
         asked.turns.iter().rev().skip(1).filter(|turn| turn.is_user).map(|turn| without_orders(&turn.text)).collect();
@@ -21,6 +24,22 @@ pub(super) fn answer(asked: &Asked) -> String {
         .or_else(|| sum(&question))
         .or_else(|| greeting(&question, &earlier, tongue))
         .unwrap_or_else(|| sentences(&question, asked, tongue))
+}
+
+/// Who is told to give a title or to sum up gets what people said in the text that they show: for a title the beginning, for
+/// a summary a piece of each.
+fn about_a_transcript(asked: &Asked) -> Option<String> {
+    const TITLE: usize = 40;
+    const PIECE: usize = 200;
+    let order = asked.system.as_deref()?.to_ascii_lowercase();
+    let said = asked.last().lines().filter_map(|line| {
+        ["User: ", "Summary so far: "].iter().find_map(|word| line.strip_prefix(word)).map(str::trim)
+    });
+    if order.contains("title") {
+        return said.filter(|line| !line.is_empty()).map(|line| cut(line, TITLE)).next();
+    }
+    let pieces: Vec<String> = said.map(|line| cut(line, PIECE)).collect();
+    (order.contains("sum up") && !pieces.is_empty()).then(|| pieces.join(" "))
 }
 
 /// "Say hello": `hello`.
@@ -112,10 +131,15 @@ fn choose<'a>(from: &[&'a str], seed: u64) -> &'a str {
     from.get(usize::try_from(at).unwrap_or(0)).copied().unwrap_or_default()
 }
 
-/// The beginning of the question, cut after a whole word where there are words.
+/// The beginning of the question.
 fn topic(question: &str) -> String {
-    let line = question.split_whitespace().collect::<Vec<_>>().join(" ");
-    let Some((end, _)) = line.char_indices().nth(TOPIC) else { return line };
+    cut(question, TOPIC)
+}
+
+/// So many letters, cut after a whole word where there are words.
+fn cut(text: &str, letters: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let Some((end, _)) = line.char_indices().nth(letters) else { return line };
     let cut = &line[..end];
     let cut = cut.rfind(' ').filter(|at| *at > end / 2).map_or(cut, |at| &cut[..at]);
     format!("{cut}…")

@@ -12,19 +12,26 @@ pub struct Card {
     pub input_token_limit: u32,
     pub output_token_limit: u32,
     pub embeds: bool,
+    pub description: String,
 }
 
 impl Default for Card {
     /// As capable as Gemini's default model, and without a name.
     fn default() -> Self {
-        Self { name: String::new(), input_token_limit: 1_048_576, output_token_limit: 65_536, embeds: false }
+        Self {
+            name: String::new(),
+            input_token_limit: 1_048_576,
+            output_token_limit: 65_536,
+            embeds: false,
+            description: "A model of the sandbox.".to_owned(),
+        }
     }
 }
 
 impl Card {
     #[must_use]
     pub fn new(name: &str, input_token_limit: u32, output_token_limit: u32) -> Self {
-        Self { name: name.to_owned(), input_token_limit, output_token_limit, embeds: false }
+        Self { name: name.to_owned(), input_token_limit, output_token_limit, ..Self::default() }
     }
 
     pub(super) fn does(&self, call: &str) -> bool {
@@ -51,7 +58,7 @@ impl Card {
             "name": format!("models/{}", self.name),
             "version": version.unwrap_or("001"),
             "displayName": display_name,
-            "description": "A model of the sandbox.",
+            "description": self.description,
             "inputTokenLimit": self.input_token_limit,
             "outputTokenLimit": self.output_token_limit,
             "supportedGenerationMethods": methods,

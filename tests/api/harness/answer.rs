@@ -1,6 +1,6 @@
 //! A request being put together, and the answer to it.
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
@@ -18,13 +18,16 @@ impl Call {
         Self { request, base_path }
     }
 
-    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header<V>(mut self, name: &str, value: V) -> Self
+    where
+        HeaderValue: TryFrom<V, Error: Into<axum::http::Error>>,
+    {
         self.request = self.request.header(name, value);
         self
     }
 
     pub(crate) fn bearer(self, token: &str) -> Self {
-        self.header("authorization", &format!("Bearer {token}"))
+        self.header("authorization", format!("Bearer {token}"))
     }
 
     pub(crate) fn json(mut self, body: &Value) -> Self {

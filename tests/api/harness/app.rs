@@ -113,6 +113,8 @@ impl TestApp {
         settings.gemini.base_url = Some(gemini.base_url());
         // The clock stands still, so that what is spent of a throttle would never come back.
         settings.server.requests_per_minute = 1_000_000;
+        // Else every room without a name would ask something that a test did not mean.
+        settings.gemini.chatroom_titles = false;
         change(&mut settings);
         let mut app = Self::open(settings, clock, gemini, Arc::new(ground), timeouts, listener).await;
         app.shop = seller;
