@@ -45,13 +45,11 @@ pub async fn take_in(app: &App, stripe: &Client, event: &Event, source: Source) 
     } else {
         Outcome::Ignored
     };
-    let is_new = crate::transaction!(app.store, |tx| {
-        let is_new = sql::insert_event(tx, event, source, outcome, now).await?;
-        if is_new && outcome == Outcome::Waiting {
-            promise(tx, &event.id, now).await?;
-        }
-        Ok::<_, store::Error>(is_new)
-    })?;
+    let is_new = if outcome == Outcome::Waiting {
+        sql::insert_event_and_job(&app.store, event, source, (job_id(&event.id), &job_of(&event.id)), now).await?
+    } else {
+        crate::transaction!(app.store, |tx| { sql::insert_event(tx, event, source, outcome, now).await })?
+    };
     let word = if is_new { outcome.as_str() } else { "repeated" };
     metrics::counter!("stripe_events_total", "source" => source.as_str(), "outcome" => word).increment(1);
     if is_new && outcome == Outcome::Waiting {
@@ -62,8 +60,15 @@ pub async fn take_in(app: &App, stripe: &Client, event: &Event, source: Source) 
 
 /// Sees to it that an event is looked into: one job each, however often it is promised.
 pub(super) async fn promise(tx: &mut Tx, id: &str, now: Moment) -> store::Result<()> {
-    let job = Job::StripeEvent { id: id.to_owned() };
-    jobs::keep_house(tx, JobId::named(&format!("event {id}")), &job, now).await
+    jobs::keep_house(tx, job_id(id), &job_of(id), now).await
+}
+
+fn job_id(event: &str) -> JobId {
+    JobId::named(&format!("event {event}"))
+}
+
+fn job_of(event: &str) -> Job {
+    Job::StripeEvent { id: event.to_owned() }
 }
 
 /// Looks into an event once more, whatever became of it the first time. False: no such event.

@@ -60,9 +60,12 @@ impl Verdict {
         }
     }
 
+    /// The outcome of a whole answer.
+    pub(super) const COMPLETE: &'static str = "complete";
+
     pub(super) const fn name(&self) -> &'static str {
         match self {
-            Self::Complete { .. } => "complete",
+            Self::Complete { .. } => Self::COMPLETE,
             Self::Failed { .. } => "failed",
             Self::Cancelled => "cancelled",
             Self::Retry { .. } => "retried",

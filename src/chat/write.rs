@@ -43,13 +43,16 @@ pub async fn write_reply(app: &App, claim: &Claim, reply: MessageId, stop: &Stop
     if matches!(ended, Err(EndError::Lost)) {
         count_for_nothing(app, claim, asked.usage).await;
     }
-    put_away(app, claim, reply);
-    ended
+    put_away(app, claim, reply, ended.as_ref().is_ok_and(|outcome| *outcome == Verdict::COMPLETE));
+    ended.map(drop)
 }
 
 /// The live text has served: readers find the end, or that another attempt follows, in the database.
-fn put_away(app: &App, claim: &Claim, reply: MessageId) {
-    app.live.forget(reply, claim.attempt);
+fn put_away(app: &App, claim: &Claim, reply: MessageId, is_complete: bool) {
+    match claim.lane {
+        Some((_, room)) if is_complete => app.live.complete(room, reply, claim.attempt),
+        _ => app.live.forget(reply, claim.attempt),
+    }
     if let Some((owner, room)) = claim.lane {
         app.live.ring(owner, room);
     }
@@ -63,7 +66,7 @@ pub async fn give_up(app: &App, claim: &Claim) -> Result<(), EndError> {
     let reply = MessageId(claim.id.0);
     let verdict = Verdict::failed("internal", "Something broke on our side.", true);
     let ended = settle(app, claim, reply, &verdict, Seen::default(), None).await;
-    put_away(app, claim, reply);
+    put_away(app, claim, reply, false);
     ended.map(drop)
 }
 
@@ -73,7 +76,7 @@ async fn write_and_settle(
     reply: MessageId,
     (cancel, hand_back): (&Stop, &CancellationToken),
     asked: &mut Asked,
-) -> Result<(), EndError> {
+) -> Result<&'static str, EndError> {
     let (began, since) = (app.clock.now(), Instant::now());
     let time_left = judge::last(claim).since(app.clock.now());
     let verdict = tokio::select! {
@@ -100,7 +103,7 @@ async fn write_and_settle(
             ("gen_ai.request.model", asked.model.take().unwrap_or_default().into()),
         ],
     });
-    settled.map(drop)
+    settled
 }
 
 /// A timer alone takes a millisecond even when there is nothing to wait for, and a question would be quicker.

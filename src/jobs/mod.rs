@@ -29,6 +29,8 @@ pub use enqueue::{
 pub use look::{Depth, Look, depth, look, sweep};
 pub use recover::void_leases;
 pub use renew::{Renewed, raise_floor, renew};
+pub use sql::Kept;
+pub(crate) use sql::keep_house_sql;
 pub use withdraw::{Standing, Waiter, standing, withdraw};
 
 /// Passing faults (Gemini down, a cut stream) that a job may meet before it is given up.

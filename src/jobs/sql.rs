@@ -35,6 +35,23 @@ impl From<Row> for Claim {
     }
 }
 
+/// What a job of the house is kept as.
+#[derive(Debug)]
+pub struct Kept {
+    pub id: JobId,
+    pub kind: &'static str,
+    pub payload: String,
+    pub due: Moment,
+    pub pool: Option<Pool>,
+}
+
+impl Kept {
+    #[must_use]
+    pub fn of(id: JobId, job: &Job, due: Moment) -> Self {
+        Self { id, kind: job.kind(), payload: payload(job), due, pool: job.pool() }
+    }
+}
+
 fn payload(job: &Job) -> String {
     serde_json::to_string(job).expect("a job is plain data")
 }
@@ -159,20 +176,38 @@ pub(super) async fn insert_house(tx: &mut Tx, id: JobId, job: &Job, due: Moment)
     Ok(())
 }
 
+/// Puts a job of the house into the queue, from a row of id, kind, payload, when it is due, and pool; one that runs is left
+/// alone, one that ended is taken up again.
+macro_rules! keep_house_sql {
+    ($with:expr, $row:literal) => {
+        concat!(
+            $with,
+            "insert into jobs (id, kind, payload, lane_seq, head, state, due_at, attempt, faults, crashes, created_at, pool)
+             select n.id, n.kind, n.payload, 0, true, 'queued', n.due, 0, 0, 0, n.due, n.pool from (",
+            $row,
+            ") as n
+             where true
+             on conflict (id) do update set payload = excluded.payload, head = true, state = 'queued', due_at = excluded.due_at,
+                     faults = 0, crashes = 0, created_at = excluded.created_at, first_claimed_at = null, finished_at = null,
+                     note = null
+                 where jobs.state in ('done', 'parked') or (jobs.state = 'queued' and jobs.due_at > excluded.due_at)"
+        )
+    };
+}
+pub(crate) use keep_house_sql;
+
+const KEEP_HOUSE: Fork = Fork {
+    // Without a `where`, SQLite would take `on conflict` for part of a join.
+    sqlite: keep_house_sql!("", "select $1 as id, $2 as kind, $3 as payload, $4 as due, $5 as pool"),
+    postgres: keep_house_sql!(
+        "",
+        "select cast($1 as uuid) as id, $2 as kind, $3 as payload, cast($4 as timestamptz) as due, $5 as pool"
+    ),
+};
+
 pub(super) async fn keep_house(tx: &mut Tx, id: JobId, job: &Job, due: Moment) -> Result<()> {
-    execute!(
-        tx,
-        "insert into jobs (id, kind, payload, lane_seq, head, state, due_at, attempt, faults, crashes, created_at, pool)
-         values ($1, $2, $3, 0, true, 'queued', $4, 0, 0, 0, $4, $5)
-         on conflict (id) do update set payload = excluded.payload, head = true, state = 'queued', due_at = excluded.due_at, faults = 0,
-                 crashes = 0, created_at = excluded.created_at, first_claimed_at = null, finished_at = null, note = null
-             where jobs.state in ('done', 'parked') or (jobs.state = 'queued' and jobs.due_at > excluded.due_at)",
-        id,
-        job.kind(),
-        payload(job),
-        due,
-        job.pool()
-    )?;
+    let Kept { id, kind, payload, due, pool } = Kept::of(id, job, due);
+    execute!(tx, KEEP_HOUSE, id, kind, payload, due, pool)?;
     Ok(())
 }
 

@@ -60,6 +60,10 @@ impl Bells {
         }
     }
 
+    pub(super) fn is_heard(&self, place: Place) -> bool {
+        locked(&self.0).contains_key(&place)
+    }
+
     /// Where anybody listens.
     pub(super) fn places(&self) -> Vec<Place> {
         locked(&self.0).keys().copied().collect()

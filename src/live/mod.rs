@@ -28,6 +28,7 @@ const LISTEN_EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub struct Live {
     replies: Mutex<HashMap<MessageId, Writing>>,
+    ended: Mutex<Ended>,
     bells: bells::Bells,
     ticks: tokio::sync::watch::Sender<()>,
     pace: pace::Pace,
@@ -36,6 +37,14 @@ pub struct Live {
     /// The bell of commands that run beside the server.
     signal: Option<Signal>,
     heard: AtomicU64,
+}
+
+/// Texts that are whole in the database by now, and who is reading along may be about to take: those since the last tick, and
+/// those of before.
+#[derive(Debug, Default)]
+struct Ended {
+    new: Vec<(MessageId, i64)>,
+    old: Vec<(MessageId, i64)>,
 }
 
 /// One reply as far as it is written.
@@ -129,6 +138,26 @@ impl Live {
         let mut replies = self.replies();
         if replies.get(&reply).is_some_and(|writing| writing.attempt <= attempt) {
             replies.remove(&reply);
+        }
+    }
+
+    /// Forgets a reply whose very text is in the database. Where somebody listens it stays for a second or two: who reads
+    /// along takes the rest sooner than the database gives it.
+    pub fn complete(&self, room: ChatroomId, reply: MessageId, attempt: i64) {
+        if self.bells.is_heard(Place::Room(room)) {
+            self.ended.lock().unwrap_or_else(PoisonError::into_inner).new.push((reply, attempt));
+        } else {
+            self.forget(reply, attempt);
+        }
+    }
+
+    fn forget_ended(&self) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = std::mem::take(&mut ended.new);
+        let old = std::mem::replace(&mut ended.old, new);
+        drop(ended);
+        for (reply, attempt) in old {
+            self.forget(reply, attempt);
         }
     }
 
@@ -235,6 +264,21 @@ mod tests {
         assert_eq!(tail(2, 6), Some((2, "स्ते".into())));
         assert_eq!(tail(2, 99), Some((2, String::new())), "further than it goes is to be waited for");
         assert_eq!(tail(3, 0), None, "an earlier attempt is no news");
+    }
+
+    #[test]
+    fn a_text_that_is_whole_stays_for_whoever_reads_along_and_no_longer() {
+        let (live, reply, (_, room)) = (Live::in_memory(None), reply(), at());
+        live.write(at(), reply, 1, 0, "whole");
+        live.complete(room, reply, 1);
+        assert_eq!(live.read(reply), None, "nobody listens");
+        let _listener = live.listen(Place::Room(room));
+        live.write(at(), reply, 1, 0, "whole");
+        live.complete(room, reply, 1);
+        live.forget_ended();
+        assert!(live.read(reply).is_some(), "for one tick at least");
+        live.forget_ended();
+        assert_eq!(live.read(reply), None);
     }
 
     #[test]

@@ -49,6 +49,7 @@ impl Live {
                     Err(cause) => tracing::warn!(%cause, "live readers could not be looked after"),
                 }
             }
+            self.forget_ended();
             self.ticks.send_replace(());
         }
     }

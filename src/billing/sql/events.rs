@@ -1,7 +1,8 @@
 //! Events of Stripe's, and how far they were read.
 
 use crate::clock::Moment;
-use crate::ids::UserId;
+use crate::ids::{JobId, UserId};
+use crate::jobs::{self, Job, Kept};
 use crate::store::{On, Result, Store, Tx};
 use crate::stripe::Event;
 use crate::{execute, fetch_all, fetch_one, fetch_optional};
@@ -55,6 +56,16 @@ pub struct KeptEvent {
     pub outcome: Outcome,
 }
 
+macro_rules! insert_event {
+    () => {
+        "insert into stripe_events (id, kind, created_at, received_at, livemode, api_version, object, customer, charge,
+                                    look, source, outcome)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+                 (select fetch_seq from billing_accounts where customer = $8), $10, $11)
+         on conflict (id) do nothing"
+    };
+}
+
 /// False when it is there already.
 pub(in crate::billing) async fn insert_event(
     tx: &mut Tx,
@@ -67,11 +78,7 @@ pub(in crate::billing) async fn insert_event(
     let about = |id: &Option<String>| id.clone().filter(|_| outcome == Outcome::Waiting);
     let inserted = execute!(
         tx,
-        "insert into stripe_events (id, kind, created_at, received_at, livemode, api_version, object, customer, charge,
-                                    look, source, outcome)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-                 (select fetch_seq from billing_accounts where customer = $8), $10, $11)
-         on conflict (id) do nothing",
+        insert_event!(),
         &event.id,
         &event.kind,
         event.created,
@@ -83,6 +90,54 @@ pub(in crate::billing) async fn insert_event(
         about(&event.charge),
         source,
         outcome
+    )?;
+    Ok(inserted == 1)
+}
+
+/// A statement is a transaction, too, of one round trip instead of four: a thousand events may come at once. SQLite knows no
+/// statement that writes two tables, and has no round trips.
+const INSERT_BOTH: &str = jobs::keep_house_sql!(
+    concat!("with event as (", insert_event!(), " returning id) "),
+    "select cast($12 as uuid) as id, $13 as kind, $14 as payload, cast($15 as timestamptz) as due, $16 as pool from event"
+);
+
+/// Stores an event that waits to be looked into, together with its job. False when it is there already.
+pub(in crate::billing) async fn insert_event_and_job(
+    store: &Store,
+    event: &Event,
+    source: Source,
+    (id, job): (JobId, &Job),
+    now: Moment,
+) -> Result<bool> {
+    if store.is_embedded() {
+        return crate::transaction!(store, |tx| {
+            let is_new = insert_event(tx, event, source, Outcome::Waiting, now).await?;
+            if is_new {
+                jobs::keep_house(tx, id, job, now).await?;
+            }
+            Ok::<_, crate::store::Error>(is_new)
+        });
+    }
+    let Kept { id, kind, payload, due, pool } = Kept::of(id, job, now);
+    let inserted = execute!(
+        &mut store.read().await?,
+        INSERT_BOTH,
+        &event.id,
+        &event.kind,
+        event.created,
+        now,
+        event.livemode,
+        &event.api_version,
+        &event.object,
+        &event.customer,
+        &event.charge,
+        source,
+        Outcome::Waiting,
+        id,
+        kind,
+        payload,
+        due,
+        pool
     )?;
     Ok(inserted == 1)
 }

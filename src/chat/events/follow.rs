@@ -14,7 +14,7 @@ use crate::chat::sql::messages_by_id;
 use crate::chat::{Message, ReadError, alternatives};
 use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::live::{Heard, Listener, Place};
-use crate::store;
+use crate::store::{self, Reader};
 
 /// Messages that are read with their text at a time: how much waits for a slow reader at most.
 const AT_A_TIME: usize = 8;
@@ -54,9 +54,9 @@ impl Follower {
         let place = what.room().map_or(Place::RoomsOf(owner), Place::Room);
         // Before the first look: what is rung after it is not missed.
         let listener = app.live.listen(place);
-        let (app, teller) = (Arc::clone(app), Teller::new(Cursor::default(), what));
+        let teller = Teller::new(Cursor::default(), what);
         let mut follower = Self {
-            app,
+            app: Arc::clone(app),
             owner,
             promised: None,
             teller,
@@ -66,7 +66,9 @@ impl Follower {
             heads: Vec::new(),
             is_behind: false,
         };
-        let newest = Box::pin(follower.standing()).await?.ok_or(ReadError::NoSuchRoom)?.newest;
+        let mut reader = app.store.read().await?;
+        let newest = follower.standing(&mut reader).await?.ok_or(ReadError::NoSuchRoom)?.newest;
+        drop(reader);
         // One from before the database was restored to an earlier day goes on from now.
         follower.teller.cursor = cursor.filter(|cursor| cursor.rev <= newest).unwrap_or_else(|| Cursor::after(newest));
         follower.read_plan().await?;
@@ -145,25 +147,27 @@ impl Follower {
     }
 
     /// None when the room or the person is gone.
-    async fn standing(&self) -> store::Result<Option<Standing>> {
+    async fn standing(&self, reader: &mut Reader) -> store::Result<Option<Standing>> {
         let room = self.teller.what.room();
-        let standing = sql::standing(&mut self.app.store.read().await?, self.owner, room).await?;
+        let standing = sql::standing(reader, self.owner, room).await?;
         Ok(standing.filter(|standing| room.is_none() || standing.room.is_some()))
     }
 
     async fn read_plan(&mut self) -> store::Result<()> {
         let (what, seen) = (self.teller.what, self.teller.cursor.whole());
-        // The heads first: what ended before one came forward is in the plan.
-        let mut heads = sql::heads(&mut self.app.store.read().await?, self.owner, what.room()).await?;
-        if let Follows::Reply { reply, .. } = what {
-            heads.retain(|head| head.id == reply);
+        let mut reader = self.app.store.read().await?;
+        let mut heads = Vec::new();
+        if what == Follows::Rooms {
+            // The heads first: what ended before one came forward is in the plan.
+            heads = sql::heads(&mut reader, self.owner).await?;
         }
-        let Some(Standing { newest, room, shown }) = self.standing().await? else {
+        let Some(Standing { newest, room, shown, head }) = self.standing(&mut reader).await? else {
             self.teller.is_over = true;
             self.teller.push(Event::Gone);
             return Ok(());
         };
-        let mut reader = self.app.store.read().await?;
+        let is_followed = |id: &MessageId| !matches!(what, Follows::Reply { reply, .. } if reply != *id);
+        heads.extend(head.filter(is_followed).zip(what.room()).map(|(id, room)| Head { id, room }));
         let is_news = |rev: Option<i64>| rev.unwrap_or(newest) > seen;
         let mut traces = Vec::new();
         if is_news(room) {

@@ -22,12 +22,14 @@ pub(super) struct Trace {
     pub is_current: bool,
 }
 
-/// How far a person's changes are, and of a room of theirs the last that changed it and the last that changed what it shows.
+/// How far a person's changes are, and of a room of theirs the last that changed it, the last that changed what it shows, and the
+/// reply at the head of its lane.
 #[derive(Clone, Copy, Debug, sqlx::FromRow)]
 pub(super) struct Standing {
     pub newest: i64,
     pub room: Option<i64>,
     pub shown: Option<i64>,
+    pub head: Option<MessageId>,
 }
 
 /// None when the person is gone.
@@ -35,26 +37,22 @@ pub(super) async fn standing(on: &mut impl On, owner: UserId, room: Option<Chatr
     fetch_optional!(
         on,
         Standing,
-        "select q.rev as newest, r.rev as room, r.shown_rev as shown
+        "select q.rev as newest, r.rev as room, r.shown_rev as shown,
+                (select id from jobs where lane = r.id and head and finished_at is null) as head
          from queue_users q left join chatrooms r on r.id = $2 and r.owner = q.user_id where q.user_id = $1",
         owner,
         room
     )
 }
 
-/// Replies at the head of their lanes: those that may be being written.
-pub(super) async fn heads(on: &mut impl On, owner: UserId, room: Option<ChatroomId>) -> Result<Vec<Head>> {
-    match room {
-        None => fetch_all!(
-            on,
-            Head,
-            "select id, lane from jobs where owner = $1 and head and finished_at is null and lane is not null",
-            owner
-        ),
-        Some(room) => {
-            fetch_all!(on, Head, "select id, lane from jobs where lane = $1 and head and finished_at is null", room)
-        }
-    }
+/// Replies at the head of their lanes in all rooms of a person: those that may be being written.
+pub(super) async fn heads(on: &mut impl On, owner: UserId) -> Result<Vec<Head>> {
+    fetch_all!(
+        on,
+        Head,
+        "select id, lane from jobs where owner = $1 and head and finished_at is null and lane is not null",
+        owner
+    )
 }
 
 #[derive(Clone, Copy, Debug, sqlx::FromRow)]
