@@ -98,6 +98,22 @@ async fn a_waiting_reply_that_is_left_is_told_with_its_cancel() {
 }
 
 #[tokio::test]
+async fn a_waiting_answer_that_another_takes_the_place_of_is_told_to_have_left() {
+    let mut app = TestApp::idle(|settings| settings.quota.basic_daily_prompts = 1000).await;
+    app.may_leave_jobs();
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    let first = ada.asks(&room, "one").await;
+    ada.cancels(&room, &first).await;
+    let second = ada.regenerate(&room, &first).await.expect(202).json()["reply"]["id"].clone();
+    let mut reader = ada.listen(&events(&room), None).await;
+    ada.regenerate(&room, &first).await.expect(202);
+    let told = reader.until("reply.queued").await;
+    assert_eq!(names(&told), ["message.changed", "reply.cancelled", "reply.queued"]);
+    assert_eq!((&told[0].data["from_seq"], &told[1].data["message"]["id"]), (&json!(3), &second));
+}
+
+#[tokio::test]
 async fn a_prompt_that_is_given_back_pays_for_what_is_asked_instead() {
     let mut app = TestApp::idle(|settings| settings.quota.basic_daily_prompts = 1).await;
     app.may_leave_jobs();

@@ -58,6 +58,19 @@ async fn it_tells_what_was_sent_and_stays_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_question_without_an_answer_is_no_conversation_wherever_it_stands() {
+    let app = TestApp::start().await;
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    app.gemini.script(Rule::block("SAFETY"));
+    ada.hears(&room, "blocked").await;
+    let reply = ada.hears(&room, "hello").await;
+    let shown = receipt(&ada, &reply).await;
+    assert_eq!(places(&shown["sent"]), [(3, "")]);
+    assert_eq!(places(&shown["left_out"]), [(1, "not_answered"), (2, "not_answered")]);
+}
+
+#[tokio::test]
 async fn it_is_the_branchs_own() {
     let app = TestApp::with(|settings| settings.quota.basic_daily_prompts = 100).await;
     let ada = app.sign_up().await;
