@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use gemini_backend::sandbox::gemini::{Card, Options, start};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
 use crate::process::{Running, folder, run, succeed};
@@ -62,6 +64,27 @@ fn doctor_finds_nothing_wrong_with_a_new_place_and_leaves_nothing_there() {
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("gemini") && told.contains("WRONG"), "{told}");
     assert!(!told.contains("9f2c4be1d07a"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tells_early_of_models_that_will_be_gone() {
+    let mut retiring = Card::new("model-that-retires", 1_000, 200);
+    "It is deprecated and will be shut down in spring.".clone_into(&mut retiring.description);
+    let models = vec![retiring, Card::new("model-that-stays", 1_000, 200)];
+    let options = Options { require_key: false, models, ..Options::default() };
+    let stop = CancellationToken::new();
+    let _end = stop.clone().drop_guard();
+    let gemini = start(([127, 0, 0, 1], 0).into(), options, stop).await.expect("a free port").base_url();
+    let folder = folder();
+    let settings = [
+        ("GEMINI_BASE_URL", gemini.as_str()),
+        ("GEMINI_MODEL", "model-that-retires"),
+        ("GEMINI_FALLBACK_MODELS", "model-that-stays,model-that-is-gone"),
+    ];
+    let told = succeed(folder.path(), &["doctor"], &settings);
+    for words in ["will retire model-that-retires", "knows model-that-stays", "model-that-is-gone is not among them"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
 }
 
 /// All that is in the data folder, byte for byte.
