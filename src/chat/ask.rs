@@ -44,7 +44,7 @@ pub(super) async fn prepare(app: &App, claim: &Claim, reply: MessageId) -> store
         return Ok(Prepared::Ended(Verdict::failed("budget_exhausted", "Today's budget is spent.", true)));
     }
     let listed = models::listed(app).await;
-    let mut line = Line::new(&app.settings.gemini, task.model.as_deref(), task.fallback.as_deref());
+    let mut line = Line::new(&app.settings.gemini, task.plan, task.model.as_deref(), task.fallback.as_deref());
     let chosen = loop {
         let now = app.clock.now();
         if let Some(held) = app.gate.held(line.model(), now, judge::last(claim)) {

@@ -38,7 +38,7 @@ pub async fn models(app: &App, plan: Plan) -> Result<Vec<Offered>, NeverListed> 
         models.iter().map(|model| model.name.as_str()).chain(named(&app.settings.gemini)).collect();
     names.sort_unstable();
     names.dedup();
-    let offered = names.into_iter().filter(|name| gives(plan, name)).map(|name| {
+    let offered = names.into_iter().filter(|name| gives(&app.settings.gemini, plan, name)).map(|name| {
         let told: Option<&Model> = models.iter().find(|model| model.name == name);
         Offered {
             name: name.to_owned(),
@@ -55,7 +55,7 @@ pub async fn models(app: &App, plan: Plan) -> Result<Vec<Offered>, NeverListed> 
 /// not keep people from making rooms.
 pub(super) async fn is_known(app: &App, plan: Plan, name: Option<&str>) -> bool {
     let Some(name) = name else { return true };
-    if !gives(plan, name) {
+    if !gives(&app.settings.gemini, plan, name) {
         return false;
     }
     named(&app.settings.gemini).any(|known| known == name)
@@ -70,11 +70,10 @@ pub(super) async fn listed(app: &App) -> Listed {
     app.models.read(&app.gemini, app.clock.now()).await
 }
 
-/// Where a plan is given less than another: today all give all.
-const fn gives(plan: Plan, _name: &str) -> bool {
-    match plan {
-        Plan::Basic | Plan::Pro => true,
-    }
+/// Whether a plan gives a model: Pro gives all, Basic those of `BASIC_MODELS` and the deployment's own.
+pub(super) fn gives(gemini: &config::Gemini, plan: Plan, name: &str) -> bool {
+    let basic = &gemini.basic_models;
+    plan == Plan::Pro || basic.is_empty() || name == gemini.model || basic.iter().any(|given| given == name)
 }
 
 /// The models that the settings name.

@@ -5,6 +5,7 @@ mod branches;
 mod context;
 
 use super::{Chatroom, Fault, Message, Revs, Role, Status, Thinking, Usage};
+use crate::auth::Plan;
 use crate::clock::Moment;
 use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::store::sql::{Fork, Ids};
@@ -345,6 +346,7 @@ pub(super) struct Task {
     pub fallback: Option<String>,
     pub system_instruction: Option<String>,
     pub thinking: Option<Thinking>,
+    pub plan: Plan,
     pub is_cancelled: bool,
 }
 
@@ -352,9 +354,9 @@ pub(super) async fn task(on: &mut impl On, reply: MessageId) -> Result<Option<Ta
     fetch_optional!(
         on,
         Task,
-        "select m.parent_id, r.model, m.model as fallback, r.system_instruction, r.thinking,
+        "select m.parent_id, r.model, m.model as fallback, r.system_instruction, r.thinking, u.plan,
                 m.cancel_requested_at is not null as is_cancelled
-         from messages m join chatrooms r on r.id = m.chatroom_id
+         from messages m join chatrooms r on r.id = m.chatroom_id join users u on u.id = r.owner
          where m.id = $1 and m.status = 'queued' and m.parent_id is not null",
         reply
     )

@@ -15,6 +15,8 @@ pub struct Gemini {
     pub base_url: Option<String>,
     pub model: String,
     pub fallback_models: Vec<String>,
+    /// What Basic gives beside `model`; empty: all.
+    pub basic_models: Vec<String>,
     pub context_max_tokens: u32,
     /// Whether what no longer fits is summed up.
     pub context_summary: bool,
@@ -45,6 +47,11 @@ static FALLBACK_MODELS: Setting = Setting::new(
     Preset::Unset("none"),
     "Models that answer, in this order, when the room's own is gone or stays overloaded.",
 );
+static BASIC_MODELS: Setting = Setting::new(
+    "BASIC_MODELS",
+    Preset::Unset("all"),
+    "Models that rooms of Basic may have; GEMINI_MODEL is always among them.",
+);
 static CONTEXT_MAX_TOKENS: Setting =
     Setting::new("CONTEXT_MAX_TOKENS", Preset::Always("32000"), "How much of a conversation the model is shown.");
 static CONTEXT_SUMMARY: Setting = Setting::new(
@@ -65,11 +72,12 @@ static DAILY_TOKEN_BUDGET: Setting = Setting::new(
     "Tokens that the whole deployment may spend in a UTC day; beyond it 503 budget_exhausted.",
 );
 
-pub(super) static SETTINGS: [&Setting; 9] = [
+pub(super) static SETTINGS: [&Setting; 10] = [
     &API_KEY,
     &BASE_URL,
     &MODEL,
     &FALLBACK_MODELS,
+    &BASIC_MODELS,
     &CONTEXT_MAX_TOKENS,
     &CONTEXT_SUMMARY,
     &CHATROOM_TITLES,
@@ -90,6 +98,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Gemini {
         base_url,
         model: reader.value(&MODEL, model),
         fallback_models: reader.optional(&FALLBACK_MODELS, models).unwrap_or_default(),
+        basic_models: reader.optional(&BASIC_MODELS, models).unwrap_or_default(),
         context_max_tokens: reader.value(&CONTEXT_MAX_TOKENS, parse::number(256..=10_000_000)),
         context_summary: reader.value(&CONTEXT_SUMMARY, parse::boolean),
         chatroom_titles: reader.value(&CHATROOM_TITLES, parse::boolean),

@@ -258,3 +258,30 @@ async fn models_that_are_gone_or_will_be_are_reported_early() {
         assert!(figures.lines().any(|figure| figure == line), "{line}");
     }
 }
+
+#[tokio::test]
+async fn basic_is_given_the_models_that_the_settings_name() {
+    const OTHER: &str = "gemini-flash-latest";
+    let app = TestApp::with(|settings| settings.gemini.basic_models = vec!["sandbox-tiny".to_owned()]).await;
+    let ada = app.sign_up().await;
+    assert_eq!(
+        names(&listed(&ada).await),
+        ["gemini-3.8-flash", "sandbox-tiny"],
+        "the deployment's own is always given"
+    );
+    let with = |model: &str| json!({"name": "A room", "model": model});
+    assert_eq!(ada.post("/chatroom", with(OTHER)).await.expect(422).json()["errors"][0]["field"], "model");
+    ada.set_plan(Plan::Pro).await;
+    assert_eq!(names(&listed(&ada).await).len(), 3);
+    let room = ada.post("/chatroom", with(OTHER)).await.expect(201).json()["id"].as_str().expect("an id").to_owned();
+    let reply = ada.hears(&room, "hello").await;
+    assert_eq!((&reply["model"], reply.get("fallback_for")), (&json!(OTHER), None));
+    // Who goes back to Basic keeps the room, and another model stands in.
+    ada.set_plan(Plan::Basic).await;
+    let reply = ada.hears(&room, "hello again").await;
+    assert_eq!((&reply["model"], &reply["fallback_for"]), (&json!("gemini-3.8-flash"), &json!(OTHER)));
+    let path = format!("/chatroom/{room}");
+    assert_eq!(ada.patch(&path, json!({"name": "Another"})).await.expect(200).json()["model"], OTHER);
+    ada.set_plan(Plan::Pro).await;
+    assert_eq!(ada.hears(&room, "and again").await["model"], OTHER);
+}

@@ -36,6 +36,7 @@ fn settings(base_url: &str, key: Option<&str>) -> config::Gemini {
         base_url: Some(base_url.to_owned()),
         model: MODEL.to_owned(),
         fallback_models: Vec::new(),
+        basic_models: Vec::new(),
         context_max_tokens: 32_000,
         context_summary: false,
         chatroom_titles: false,
