@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Moment};
 use crate::config::Settings;
+use crate::files::Files;
 use crate::gemini;
 use crate::ids::{ChatroomId, NodeId, UserId};
 use crate::keys::Keys;
@@ -43,6 +44,8 @@ pub struct App {
     pub limits: Limits,
     pub people: People,
     pub gemini: gemini::Client,
+    /// What people attach.
+    pub files: Files,
     pub sms: sms::Sender,
     /// None where nothing is sold.
     pub stripe: Option<stripe::Client>,
@@ -71,6 +74,7 @@ impl App {
         Ok(Arc::new(Self {
             keys: Keys::new(&settings.auth).map_err(|error| BadKey(error.to_string()))?,
             gemini: gemini::Client::new(&settings.gemini).map_err(|error| BadKey(error.to_string()))?,
+            files: Files::new(&settings).map_err(|error| BadKey(error.to_string()))?,
             sms: sms::Sender::new(&settings.auth.otp_delivery).map_err(|error| BadKey(error.to_string()))?,
             stripe: stripe::Client::new(&settings.stripe).map_err(|error| BadKey(error.to_string()))?,
             price: tokio::sync::Mutex::default(),

@@ -57,6 +57,8 @@ ids! {
     JobId
     /// A running process, as the holder of leases.
     NodeId
+    /// A file that a person sent, and the object that holds it.
+    AttachmentId
     /// A one-time code.
     CodeId
     /// Something that counts against a number.

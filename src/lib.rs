@@ -22,6 +22,7 @@ pub mod auth;
 
 pub mod app;
 
+pub mod files;
 pub mod gemini;
 pub mod jobs;
 pub mod keys;

@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["billing"],
     &["auth"],
     &["app"],
-    &["gemini", "stripe", "sms", "jobs", "live", "limits", "keys", "people", "traces"],
+    &["gemini", "stripe", "sms", "files", "jobs", "live", "limits", "keys", "people", "traces"],
     &["http"],
     &["store"],
     &["config"],

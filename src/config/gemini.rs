@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 
 use super::parse::{self, Parsed};
+use super::quota::LARGEST_FILE;
 use super::reader::Reader;
 use super::sample::is_sample;
 use super::setting::{Preset, Setting};
@@ -18,6 +19,8 @@ pub struct Gemini {
     /// What Basic gives beside `model`; empty: all.
     pub basic_models: Vec<String>,
     pub context_max_tokens: u32,
+    /// Of the files in one question, before base64.
+    pub context_max_attachment_bytes: u64,
     /// Whether what no longer fits is summed up.
     pub context_summary: bool,
     /// Whether rooms without a name get one.
@@ -54,6 +57,11 @@ static BASIC_MODELS: Setting = Setting::new(
 );
 static CONTEXT_MAX_TOKENS: Setting =
     Setting::new("CONTEXT_MAX_TOKENS", Preset::Always("32000"), "How much of a conversation the model is shown.");
+static CONTEXT_MAX_ATTACHMENT_BYTES: Setting = Setting::new(
+    "CONTEXT_MAX_ATTACHMENT_BYTES",
+    Preset::Always("20971520"),
+    "How much of a conversation's files the model is shown, in bytes (20 MiB); the oldest are left out first.",
+);
 static CONTEXT_SUMMARY: Setting = Setting::new(
     "CONTEXT_SUMMARY",
     Preset::Always("off"),
@@ -72,13 +80,14 @@ static DAILY_TOKEN_BUDGET: Setting = Setting::new(
     "Tokens that the whole deployment may spend in a UTC day; beyond it 503 budget_exhausted.",
 );
 
-pub(super) static SETTINGS: [&Setting; 10] = [
+pub(super) static SETTINGS: [&Setting; 11] = [
     &API_KEY,
     &BASE_URL,
     &MODEL,
     &FALLBACK_MODELS,
     &BASIC_MODELS,
     &CONTEXT_MAX_TOKENS,
+    &CONTEXT_MAX_ATTACHMENT_BYTES,
     &CONTEXT_SUMMARY,
     &CHATROOM_TITLES,
     &MAX_OUTPUT_TOKENS,
@@ -100,6 +109,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Gemini {
         fallback_models: reader.optional(&FALLBACK_MODELS, models).unwrap_or_default(),
         basic_models: reader.optional(&BASIC_MODELS, models).unwrap_or_default(),
         context_max_tokens: reader.value(&CONTEXT_MAX_TOKENS, parse::number(256..=10_000_000)),
+        context_max_attachment_bytes: reader.value(&CONTEXT_MAX_ATTACHMENT_BYTES, parse::number(1..=LARGEST_FILE)),
         context_summary: reader.value(&CONTEXT_SUMMARY, parse::boolean),
         chatroom_titles: reader.value(&CHATROOM_TITLES, parse::boolean),
         max_output_tokens: reader.value(&MAX_OUTPUT_TOKENS, parse::number(16..=1_000_000)),

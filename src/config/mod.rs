@@ -8,6 +8,7 @@ mod database;
 mod delivery;
 mod dotenv;
 mod environment;
+mod files;
 mod gemini;
 mod parse;
 mod production;
@@ -34,6 +35,7 @@ pub use auth::{Auth, MobileNumbers};
 pub use database::Database;
 pub use delivery::{OtpDelivery, Twilio, TwilioFrom};
 pub use environment::{Environment, Place};
+pub use files::{Files, FilesPlace, S3};
 pub use gemini::Gemini;
 pub use quota::Quota;
 pub use redis::Redis;
@@ -58,6 +60,7 @@ pub struct Settings {
     pub throttles: Throttles,
     pub quota: Quota,
     pub gemini: Gemini,
+    pub files: Files,
     pub stripe: Stripe,
     pub worker: Worker,
     pub retention: Retention,
@@ -156,6 +159,7 @@ impl Settings {
             throttles: throttles::read(&mut reader),
             quota: quota::read(&mut reader),
             gemini: gemini::read(&mut reader),
+            files: files::read(&mut reader),
             stripe: stripe::read(&mut reader),
             worker: worker::read_worker(&mut reader),
             retention: worker::read_retention(&mut reader),

@@ -36,6 +36,10 @@ pub(super) fn minutes(range: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<Dur
     move |value| number(range.clone())(value).map(Duration::from_mins)
 }
 
+pub(super) fn hours(range: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<Duration> {
+    move |value| number(range.clone())(value).map(Duration::from_hours)
+}
+
 pub(super) fn days(range: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<Duration> {
     move |value| number(range.clone())(value).map(|days| Duration::from_hours(24 * days))
 }

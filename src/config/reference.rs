@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::setting::{Preset, Setting};
-use super::{auth, database, delivery, gemini, quota, redis, server, sms, stripe, throttles, worker};
+use super::{auth, database, delivery, files, gemini, quota, redis, server, sms, stripe, throttles, worker};
 
 /// Settings that belong together, under the title that documents give them.
 #[derive(Debug)]
@@ -13,11 +13,12 @@ pub struct Section {
     pub settings: &'static [&'static Setting],
 }
 
-pub static SECTIONS: [Section; 11] = [
+pub static SECTIONS: [Section; 12] = [
     Section { title: "The server", settings: &server::SETTINGS },
     Section { title: "The database", settings: &database::SETTINGS },
     Section { title: "Gemini", settings: &gemini::SETTINGS },
     Section { title: "What the plans give", settings: &quota::SETTINGS },
+    Section { title: "Attachments", settings: &files::SETTINGS },
     Section { title: "Stripe", settings: &stripe::SETTINGS },
     Section { title: "Sign-in", settings: &auth::SETTINGS },
     Section { title: "How often sign-in may be tried", settings: &throttles::SETTINGS },

@@ -48,6 +48,22 @@ fn nothing_set_is_development_on_loopback() {
 }
 
 #[test]
+fn a_bucket_takes_both_keys_or_none_and_shows_no_secret() {
+    let bucket = ("OBJECT_STORE_URL", "s3://files/a");
+    let half = load(&[bucket, ("AWS_ACCESS_KEY_ID", "AKID")], "").expect_err("half of a key");
+    assert_eq!(half, ["AWS_SECRET_ACCESS_KEY: is missing: AWS_ACCESS_KEY_ID is of no use without it"]);
+    load(&[("AWS_ACCESS_KEY_ID", "AKID")], "").expect("other programs' affair without a bucket");
+    let keys =
+        [bucket, ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_DEFAULT_REGION", "eu-1")];
+    let loaded = load(&keys, "").expect("a bucket with keys");
+    assert_eq!(loaded.settings.files.s3.region, "eu-1");
+    assert_eq!(entry(&loaded, "AWS_SECRET_ACCESS_KEY").value.as_deref(), Some("********"));
+    load(&[bucket], "").expect("the machine's own role");
+    let wrong = load(&[("OBJECT_STORE_URL", "gs://files")], "").expect_err("no place");
+    assert_eq!(wrong.len(), 1);
+}
+
+#[test]
 fn everything_wrong_is_told_at_once() {
     let problems = load(
         &[

@@ -28,6 +28,8 @@ pub struct Retention {
     pub token_days: Duration,
     /// Stripe's events, and checkouts that are over.
     pub stripe_events: Duration,
+    /// Attachments that no message carries.
+    pub unused_attachments: Duration,
     /// Rows a statement of the sweep touches at most.
     pub batch: u32,
 }
@@ -67,13 +69,18 @@ static EVENTS: Setting = Setting::new(
     Preset::Always("90"),
     "How long Stripe's events and checkouts that are over are kept; Stripe may repeat an event for 30 days.",
 );
+static UNUSED: Setting = Setting::new(
+    "RETENTION_UNUSED_ATTACHMENT_HOURS",
+    Preset::Always("24"),
+    "How long an uploaded file waits for a message that carries it.",
+);
 static SWEEP: Setting =
     Setting::new("RETENTION_SWEEP_SECONDS", Preset::Always("600"), "How often what is past its time is removed.");
 static BATCH: Setting =
     Setting::new("RETENTION_BATCH", Preset::Always("500"), "Rows that are removed in one transaction at most.");
 
-pub(super) static SETTINGS: [&Setting; 12] =
-    [&CONCURRENCY, &LEASE, &DRAIN, &DAYS, &SESSIONS, &JOBS, &CODES, &KEYS, &TOKENS, &EVENTS, &SWEEP, &BATCH];
+pub(super) static SETTINGS: [&Setting; 13] =
+    [&CONCURRENCY, &LEASE, &DRAIN, &DAYS, &SESSIONS, &JOBS, &CODES, &KEYS, &TOKENS, &EVENTS, &UNUSED, &SWEEP, &BATCH];
 
 pub(super) fn read_worker(reader: &mut Reader<'_>) -> Worker {
     Worker {
@@ -95,6 +102,7 @@ pub(super) fn read_retention(reader: &mut Reader<'_>) -> Retention {
         spent_codes: reader.value(&CODES, parse::days(2..=3650)),
         idempotency_keys: reader.value(&KEYS, days()),
         stripe_events: reader.value(&EVENTS, parse::days(31..=3650)),
+        unused_attachments: reader.value(&UNUSED, parse::hours(1..=8760)),
         sweep_every: reader.value(&SWEEP, parse::seconds(1..=86_400)),
         batch: reader.value(&BATCH, parse::number(1..=100_000)),
     }

@@ -40,6 +40,7 @@ fn settings(base_url: &str, key: Option<&str>) -> config::Gemini {
         context_max_tokens: 32_000,
         context_summary: false,
         chatroom_titles: false,
+        context_max_attachment_bytes: 20 * 1024 * 1024,
         max_output_tokens: 8_192,
         daily_token_budget: None,
     }
