@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::Stream;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -73,6 +74,21 @@ pub fn download<F: Future<Output = Result<(), Cut>> + Send + 'static>(
     (headers(media_type, name), Body::from_stream(pieces)).into_response()
 }
 
+/// A file of somebody's as it was stored, to keep and never to be shown: a browser that is led here makes nothing of it.
+pub fn stored<E: Into<axum::BoxError>>(
+    media_type: &'static str,
+    name: &str,
+    bytes: u64,
+    pieces: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+) -> Response {
+    let value = HeaderValue::from_static;
+    let mut headers = headers(media_type, name);
+    headers.insert(header::CONTENT_LENGTH, bytes.into());
+    headers.insert(header::CACHE_CONTROL, value("private, no-store"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, value("default-src 'none'; sandbox"));
+    (headers, Body::from_stream(pieces)).into_response()
+}
+
 fn headers(media_type: &'static str, name: &str) -> HeaderMap {
     let value = HeaderValue::from_static;
     let disposition = HeaderValue::try_from(disposition(name)).expect("visible ASCII characters make a header");
@@ -86,7 +102,9 @@ fn headers(media_type: &'static str, name: &str) -> HeaderMap {
 
 /// RFC 6266: the name in ASCII for who knows no other, and whole as RFC 8187 writes it.
 fn disposition(name: &str) -> String {
-    let plain: String = name.chars().filter(char::is_ascii).collect();
+    let is_plain =
+        |letter: &char| letter.is_ascii() && !letter.is_ascii_control() && !matches!(letter, '"' | '\\' | '%');
+    let plain: String = name.chars().filter(is_plain).collect();
     let mut whole = String::new();
     for byte in name.bytes() {
         match byte {
@@ -122,6 +140,14 @@ mod tests {
         assert_eq!(
             disposition(&format!("{stem}.md")),
             "attachment; filename=\"Rise-.md\"; filename*=UTF-8''R%C3%A9ise-%E5%8C%97%E4%BA%AC.md"
+        );
+    }
+
+    #[test]
+    fn a_name_that_somebody_else_made_stays_within_its_quotes() {
+        assert_eq!(
+            disposition("a\"b\\c; x=1 50%.png"),
+            "attachment; filename=\"abc; x=1 50.png\"; filename*=UTF-8''a%22b%5Cc%3B%20x%3D1%2050%25.png"
         );
     }
 }

@@ -37,6 +37,7 @@ macro_rules! codes {
 
 codes! {
     NotJson = "not_json", 400, "The body is not JSON";
+    NotMultipart = "not_multipart", 400, "The body is not multipart/form-data, or not whole";
     BadPath = "bad_path", 400, "The path cannot be read";
     BadRequest = "bad_request", 400, "This is not a request that HTTP knows";
     BadHost = "bad_host", 400, "This host is not served here";
@@ -56,6 +57,7 @@ codes! {
     ChatroomNotFound = "chatroom_not_found", 404, "No such chatroom";
     MessageNotFound = "message_not_found", 404, "No such message";
     ContextNotFound = "context_not_found", 404, "Nothing was sent to the model for this reply";
+    AttachmentNotFound = "attachment_not_found", 404, "No such attachment";
     SessionNotFound = "session_not_found", 404, "No such session";
     CheckoutNotFound = "checkout_not_found", 404, "No such checkout session";
     MethodNotAllowed = "method_not_allowed", 405, "This method is not allowed here";
@@ -64,15 +66,19 @@ codes! {
     ChangeRefused = "change_refused", 409, "Stripe does not let the subscription be changed";
     NotSubscribed = "not_subscribed", 409, "There is no subscription";
     ReplyInProgress = "reply_in_progress", 409, "The reply has not ended yet";
+    AttachmentInUse = "attachment_in_use", 409, "A message carries the attachment";
+    AttachmentLimitReached = "attachment_limit_reached", 409, "Too many attachments wait for a message";
     MobileTaken = "mobile_taken", 409, "This number is taken";
     BodyTooLarge = "body_too_large", 413, "The body is too large";
     UriTooLong = "uri_too_long", 414, "The address is too long";
-    UnsupportedMediaType = "unsupported_media_type", 415, "The body must be application/json";
+    UnsupportedMediaType = "unsupported_media_type", 415, "The body is of another type than is taken here";
+    UnsupportedFile = "unsupported_file", 415, "The file is no PNG, JPEG, WebP, GIF or PDF";
     Invalid = "invalid", 422, "A field is not right";
     IdempotencyMismatch = "idempotency_mismatch", 422, "This Idempotency-Key was used for another request";
     NotAReply = "not_a_reply", 422, "This is a person's message, not a reply";
     NotAUserMessage = "not_a_user_message", 422, "This is a reply, not a person's message";
     ContextOverflow = "context_overflow", 422, "The message is too long for the model";
+    AttachmentsTooLarge = "attachments_too_large", 422, "The attachments are too large for one question";
     RateLimited = "rate_limited", 429, "Too many requests";
     OtpAttemptsExhausted = "otp_attempts_exhausted", 429, "Too many wrong codes";
     PromptLimitReached = "prompt_limit_reached", 429, "Today's prompts are spent";
@@ -85,6 +91,8 @@ codes! {
     BillingNotConfigured = "billing_not_configured", 503, "Nothing is sold here yet";
     BillingUnavailable = "billing_unavailable", 503, "Stripe cannot be reached";
     SmsBudgetExhausted = "sms_budget_exhausted", 503, "Today's budget for codes is spent";
+    StorageUnavailable = "storage_unavailable", 503, "Attachments cannot be reached";
+    TooManyUploads = "too_many_uploads", 503, "Too much is being uploaded at once";
     Overloaded = "overloaded", 503, "Too many connections are open";
     TimedOut = "timed_out", 503, "It took too long";
 }

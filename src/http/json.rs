@@ -37,7 +37,7 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
             return Ok(None);
         }
         if !is_json(&parts.headers) {
-            return Err(ApiError::new(Code::UnsupportedMediaType));
+            return Err(ApiError::new(Code::UnsupportedMediaType).detail("The body must be application/json"));
         }
         parse(&bytes).map(|value| Some(Self(value)))
     }

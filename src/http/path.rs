@@ -37,6 +37,7 @@ fn missing(parts: &Parts) -> Code {
     match bad.map(|pair| pair[0].0) {
         Some("chatroom") => Code::ChatroomNotFound,
         Some("message" | "messages") => Code::MessageNotFound,
+        Some("attachments") => Code::AttachmentNotFound,
         Some("sessions") => Code::SessionNotFound,
         _ => Code::NotFound,
     }

@@ -82,12 +82,16 @@ fn own(operation: &mut Value) -> Vec<Declared> {
 
 /// What any operation of this kind can meet.
 fn general(path: &str, operation: &Value, needs_token: bool) -> impl Iterator<Item = Code> + use<> {
-    let has_body = operation.pointer("/requestBody/content/application~1json").is_some();
+    let takes = |kind: &str| operation.pointer(&format!("/requestBody/content/{kind}")).is_some();
+    let (has_json, has_file) = (takes("application~1json"), takes("multipart~1form-data"));
+    let has_body = has_json || has_file;
     let has_parameters = operation["parameters"].as_array().into_iter().flatten().any(|one| one["in"] != "path");
     let when = |holds: bool, codes: &'static [Code]| codes.iter().copied().filter(move |_| holds);
     when(needs_token, &[Code::TokenMissing, Code::TokenInvalid, Code::TokenExpired, Code::SessionEnded])
         .chain(when(needs_token, &[Code::AccountSuspended, Code::RateLimited]))
-        .chain(when(has_body, &[Code::NotJson, Code::BodyTimedOut, Code::BodyTooLarge]))
+        .chain(when(has_json, &[Code::NotJson]))
+        .chain(when(has_file, &[Code::NotMultipart, Code::UnsupportedFile, Code::TooManyUploads]))
+        .chain(when(has_body, &[Code::BodyTimedOut, Code::BodyTooLarge]))
         .chain(when(has_body, &[Code::UnsupportedMediaType, Code::Invalid]))
         .chain(when(has_parameters, &[Code::Invalid]))
         .chain(when(path.contains('{'), &[Code::BadPath]))
