@@ -2,6 +2,7 @@
 //! in the question's language. The same conversation always gets the same answer.
 
 use super::asked::Asked;
+use super::files;
 use super::recall;
 use super::tongues::{self, ENGLISH, Tongue};
 use super::words::without_orders;
@@ -9,7 +10,16 @@ use super::words::without_orders;
 /// Letters of the question that are repeated in an answer.
 const TOPIC: usize = 120;
 
+/// Says what files it got before it answers.
 pub(super) fn answer(asked: &Asked) -> String {
+    let answer = in_words_alone(asked);
+    match asked.files() {
+        [] => answer,
+        got => format!("I got {}. {answer}", files::in_words(got)),
+    }
+}
+
+fn in_words_alone(asked: &Asked) -> String {
     if let Some(told) = about_a_transcript(asked) {
         return told;
     }

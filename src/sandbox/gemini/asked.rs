@@ -3,10 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::error::Fault;
+use super::files::InlineFile;
 use super::tokens;
 
-/// A picture's worth, by Gemini's documentation.
-const TOKENS_OF_A_FILE: u64 = 258;
+/// What a part costs that is neither text nor a file in it.
+const TOKENS_OF_A_PART: u64 = 258;
 
 /// What is asked of `generateContent`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +26,7 @@ pub(super) struct Asked {
 pub(super) struct Turn {
     pub(super) is_user: bool,
     pub(super) text: String,
+    files: Vec<InlineFile>,
     tokens: u64,
 }
 
@@ -32,6 +34,11 @@ impl Asked {
     /// The text to answer.
     pub(super) fn last(&self) -> &str {
         self.turns.last().map_or("", |turn| &turn.text)
+    }
+
+    /// The files that came with it.
+    pub(super) fn files(&self) -> &[InlineFile] {
+        self.turns.last().map_or(&[], |turn| &turn.files)
     }
 }
 
@@ -203,13 +210,17 @@ fn content(node: &Node<'_>) -> Result<Turn, Box<Fault>> {
             "* GenerateContentRequest.{place}.parts: contents.parts must not be empty.\n"
         )));
     }
-    let mut turn = Turn { is_user, text: String::new(), tokens: 0 };
+    let mut turn = Turn { is_user, text: String::new(), files: Vec::new(), tokens: 0 };
     for part in &parts {
         let part = part.object(PART)?;
         if let Some(text) = part.get("text") {
             turn.text.push_str(text.string()?);
+        } else if let Some(file) = part.get("inlineData") {
+            let file = InlineFile::read(&file)?;
+            turn.tokens += file.tokens;
+            turn.files.push(file);
         } else if PART[..PART_DATA].iter().any(|name| part.get(name).is_some()) {
-            turn.tokens += TOKENS_OF_A_FILE;
+            turn.tokens += TOKENS_OF_A_PART;
         } else {
             return Err(Fault::invalid(format!(
                 "* GenerateContentRequest.{}.data: required oneof field 'data' must have one initialized field\n",
@@ -222,7 +233,7 @@ fn content(node: &Node<'_>) -> Result<Turn, Box<Fault>> {
 }
 
 /// A value and where it stands, for messages like Google's.
-struct Node<'a> {
+pub(super) struct Node<'a> {
     value: &'a Value,
     path: String,
 }
@@ -233,7 +244,7 @@ impl<'a> Node<'a> {
     }
 
     /// An object with no other names than these, in camel or snake case.
-    fn object(&self, names: &[&str]) -> Result<Node<'a>, Box<Fault>> {
+    pub(super) fn object(&self, names: &[&str]) -> Result<Node<'a>, Box<Fault>> {
         let fields = self.fields().ok_or_else(|| self.wrong("TYPE_MESSAGE"))?;
         for name in fields.keys() {
             if !names.contains(&camel(name).as_str()) {
@@ -246,7 +257,7 @@ impl<'a> Node<'a> {
     }
 
     /// A field by its camel case name; null is as good as absent.
-    fn get(&self, name: &str) -> Option<Node<'a>> {
+    pub(super) fn get(&self, name: &str) -> Option<Node<'a>> {
         let (_, value) = self.fields()?.iter().find(|(key, value)| camel(key) == name && !value.is_null())?;
         let path = if self.path.is_empty() { snake(name) } else { format!("{}.{}", self.path, snake(name)) };
         Some(Node { value, path })
@@ -258,7 +269,11 @@ impl<'a> Node<'a> {
         Ok(nodes.map(|(at, value)| Node { value, path: format!("{}[{at}]", self.path) }).collect())
     }
 
-    fn string(&self) -> Result<&'a str, Box<Fault>> {
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn string(&self) -> Result<&'a str, Box<Fault>> {
         self.value.as_str().ok_or_else(|| self.wrong("TYPE_STRING"))
     }
 
@@ -321,7 +336,7 @@ mod tests {
             "contents": [
                 {"role": "user", "parts": [{"text": "hi "}, {"text": "you"}]},
                 {"role": "model", "parts": [{"text": "yes?", "thoughtSignature": "x"}]},
-                {"parts": [{"text": "ok"}, {"inlineData": {"mimeType": "image/png", "data": ""}}]},
+                {"parts": [{"text": "ok"}, {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}]},
             ],
             "generationConfig": {"maxOutputTokens": 7, "thinkingConfig": {"includeThoughts": true}, "stopSequences": ["X"]},
             "store": false,
@@ -329,7 +344,7 @@ mod tests {
         let asked = generate(&body, 65_536).expect("accepted");
         assert_eq!(asked.turns.iter().map(|turn| turn.text.as_str()).collect::<Vec<_>>(), ["hi you", "yes?", "ok"]);
         assert_eq!((asked.max_output, asked.include_thoughts, asked.stops), (Some(7), true, vec!["X".to_owned()]));
-        assert_eq!(asked.tokens, (2 + 1) + (2 + 1) + (1 + 258 + 1) + (2 + 1));
+        assert_eq!(asked.tokens, (2 + 1) + (2 + 1) + (1 + 1_120 + 1) + (2 + 1));
         assert_eq!(count(&json!({"generateContentRequest": body})).ok(), Some(asked.tokens));
     }
 

@@ -10,6 +10,7 @@ mod cards;
 mod control;
 mod embed;
 mod error;
+mod files;
 mod frame;
 mod journal;
 mod perform;

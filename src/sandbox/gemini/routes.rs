@@ -15,10 +15,10 @@ use super::cards::{self, Card};
 use super::error::Fault;
 use super::journal::{Ended, Entry, KeyPlace, Recorder};
 use super::perform::Performance;
-use super::{Sandbox, asked, control, embed, plan};
+use super::{Sandbox, asked, control, embed, files, plan};
 
-/// Google's own limit for a request.
-const LONGEST_BODY: usize = 20 * 1024 * 1024;
+/// Google's own limit for a request with files in it.
+const LONGEST_BODY: usize = 100 * 1000 * 1000;
 
 pub(super) fn router(sandbox: Arc<Sandbox>) -> Router {
     let api = Router::new().route("/models", get(list)).route("/models/{target}", get(one).post(call));
@@ -85,7 +85,7 @@ async fn call(
 ) -> Response {
     let (name, call) = target.split_once(':').unwrap_or((&target, ""));
     let json = serde_json::from_slice::<Value>(&body);
-    let shown = json.as_ref().map_or_else(|_| String::from_utf8_lossy(&body).into(), Value::clone);
+    let shown = json.as_ref().map_or_else(|_| String::from_utf8_lossy(&body).into(), files::shown);
     let visit = Visit::begin(&sandbox, &uri, &query, &headers, call, Some(name), shown);
     let checked = visit.admitted(&sandbox).and_then(|()| {
         let card = visit.card(&sandbox, name)?;
