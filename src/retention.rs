@@ -11,6 +11,7 @@ use crate::auth::{self, Swept};
 use crate::billing;
 use crate::chat;
 use crate::clock::Moment;
+use crate::files;
 use crate::http::replay;
 use crate::jobs;
 use crate::sms;
@@ -35,10 +36,12 @@ enum Kept {
     SmsMinutes,
     SmsDays,
     DeletedRooms,
+    UnusedAttachments,
+    Objects,
 }
 
 impl Kept {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::Jobs,
         Self::IdempotencyKeys,
         Self::PromptDays,
@@ -52,6 +55,9 @@ impl Kept {
         Self::SmsMinutes,
         Self::SmsDays,
         Self::DeletedRooms,
+        Self::UnusedAttachments,
+        // Last: of what went before, the objects.
+        Self::Objects,
     ];
 
     const fn name(self) -> &'static str {
@@ -69,6 +75,8 @@ impl Kept {
             Self::SmsMinutes => "sms_minutes",
             Self::SmsDays => "sms_days",
             Self::DeletedRooms => "messages",
+            Self::UnusedAttachments => "attachments",
+            Self::Objects => "objects_to_delete",
         }
     }
 
@@ -91,6 +99,10 @@ impl Kept {
             Self::SmsDays => sms::sweep_days(store, &now.minus(kept.token_days).day(), most).await,
             // In batches of its own.
             Self::DeletedRooms => chat::sweep_deleted(app).await,
+            Self::UnusedAttachments => {
+                chat::attachments::sweep_unused(app, now.minus(kept.unused_attachments), most).await
+            }
+            Self::Objects => files::sweep(&app.files, store, now, most).await,
         }
     }
 }

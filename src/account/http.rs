@@ -111,6 +111,8 @@ struct ReceiptView {
 struct ErasedView {
     chatrooms: i64,
     messages: i64,
+    /// Files that went with messages, or waited for one.
+    attachments: i64,
     sessions: i64,
     /// Days of which prompts were counted.
     prompt_days: i64,
@@ -126,6 +128,7 @@ impl From<Receipt> for ReceiptView {
         let erased = ErasedView {
             chatrooms: rooms.chatrooms,
             messages: rooms.messages,
+            attachments: rooms.attachments,
             sessions,
             prompt_days: billing.prompt_days,
             subscriptions: billing.subscriptions,

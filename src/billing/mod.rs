@@ -35,7 +35,7 @@ pub use events::{events, replay, sweep_events, take_in};
 pub use fulfil::{ReturnError, Returned, come_back, sweep_checkouts};
 pub use held::{Held, HeldCounts, count_held, held};
 pub use look::{LookError, Looked, look};
-pub use plans::{apply_limits, grant_plan, replies_at_once};
+pub use plans::{apply_limits, attachment_bytes, grant_plan, replies_at_once};
 pub use quota::{daily_limit, give_back, prompts, spend_one, sweep_prompts};
 pub use sql::{HeldSubscription, KeptEvent, Line, Outcome, PromptDay, Source, Stage, TokenDay};
 pub use standing::Known;

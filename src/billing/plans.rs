@@ -18,6 +18,15 @@ pub const fn replies_at_once(quota: &config::Quota, plan: Plan) -> u32 {
     }
 }
 
+/// The largest file that may be attached, in bytes, by plan.
+#[must_use]
+pub const fn attachment_bytes(quota: &config::Quota, plan: Plan) -> u64 {
+    match plan {
+        Plan::Basic => quota.basic_attachment_bytes,
+        Plan::Pro => quota.pro_attachment_bytes,
+    }
+}
+
 /// Gives a person a plan: prompts, replies at once and place in the queue change together.
 pub(super) async fn set_plan(app: &App, tx: &mut Tx, user: UserId, plan: Plan) -> Result<()> {
     let at_once = replies_at_once(&app.settings.quota, plan);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::context::Chosen;
 use super::end::Verdict;
 use super::fallback::Line;
-use super::{Usage, context, judge, models, sql};
+use super::{Usage, attachments, context, judge, models, sql};
 use crate::app::App;
 use crate::billing::{self, Budget};
 use crate::gemini::{self, Event, FinishReason};
@@ -85,7 +85,7 @@ pub(super) async fn ask(
     app: &App,
     claim: &Claim,
     reply: MessageId,
-    Chosen { request, receipt, is_outgrown }: Chosen,
+    Chosen { mut request, files, receipt, is_outgrown }: Chosen,
     line: &Line,
     asked: &mut Asked,
 ) -> Result<Verdict, EndError> {
@@ -96,11 +96,19 @@ pub(super) async fn ask(
         is_outgrown,
         ..Asked::default()
     };
+    let (owner, _) = claim.lane.ok_or(EndError::Lost)?;
+    let share = match attachments::load(app, owner, &mut request, files).await {
+        Ok(share) => share,
+        Err(why) => return Ok(judge::unreadable(claim, line, &why, app.clock.now())),
+    };
     let since = Instant::now();
     let mut stream = match app.gemini.stream(&request, &format!("{reply}.{}", claim.attempt)).await {
         Ok(stream) => stream,
         Err(error) => return Ok(refused(app, claim, line, &error)),
     };
+    // What was asked is with Gemini now; its answer may take long.
+    request.contents = Vec::new();
+    drop(share);
     // An empty text already says which attempt is being written.
     publish(app, claim, reply, &asked.text, "")?;
     loop {

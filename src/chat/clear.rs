@@ -2,7 +2,7 @@
 //! is nobody's from the first transaction on; one whose messages were not all removed then (the process died, the client
 //! went away) is found by that, and swept.
 
-use super::sql;
+use super::{attachments, sql};
 use crate::app::App;
 use crate::ids::ChatroomId;
 use crate::store;
@@ -15,6 +15,7 @@ const ROOMS_AT_ONCE: i64 = 100;
 /// Removes a room that is nobody's, with all that was said in it; how many messages went. Safe to repeat.
 pub(super) async fn clear_room(app: &App, room: ChatroomId) -> store::Result<u64> {
     let batch = app.settings.retention.batch.min(MESSAGES_AT_ONCE);
+    clear_files(app, room, batch).await?;
     let mut cleared = 0;
     loop {
         let gone = crate::transaction!(app.store, |tx| {
@@ -27,6 +28,18 @@ pub(super) async fn clear_room(app: &App, room: ChatroomId) -> store::Result<u64
         cleared += gone;
         if gone < u64::from(batch) {
             return Ok(cleared);
+        }
+    }
+}
+
+/// Removes the files that were sent there: their rows in small transactions, each followed by its objects.
+async fn clear_files(app: &App, room: ChatroomId, batch: u32) -> store::Result<()> {
+    loop {
+        let now = app.clock.now();
+        let gone = crate::transaction!(app.store, |tx| { attachments::clear(tx, room, batch, now).await })?;
+        attachments::drop_objects(app, &gone).await;
+        if gone.len() < batch as usize {
+            return Ok(());
         }
     }
 }

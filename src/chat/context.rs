@@ -7,11 +7,12 @@
 
 use std::time::Duration;
 
+use super::attachments::{self, ByTurn, Room, Shown};
 use super::receipt::{Receipt, runs};
 use super::sql::{self, Place, Step, Summary, Task};
-use super::{Thinking, estimate};
+use super::{Attachment, SendError, Thinking, estimate};
 use crate::app::App;
-use crate::gemini::{Listed, Request, Turn};
+use crate::gemini::{Listed, Part, Request, Role, Turn};
 use crate::ids::MessageId;
 use crate::store;
 
@@ -39,6 +40,8 @@ pub(super) struct Overflow {
 #[derive(Debug)]
 pub(super) struct Chosen {
     pub request: Request,
+    /// What is still to be read into it.
+    pub files: ByTurn,
     pub receipt: Receipt,
     /// Something no longer fitted.
     pub is_outgrown: bool,
@@ -58,6 +61,15 @@ pub(super) struct TooLong {
     pub fits: u64,
     pub setting: Setting,
     text: String,
+    /// What its files cost, which are not offered to be counted.
+    files: u64,
+}
+
+/// Refuses files that are too much for one question by themselves.
+pub(super) fn may_carry(app: &App, files: &[Attachment]) -> Result<(), SendError> {
+    let bytes = files.iter().map(Attachment::size).sum();
+    let most = app.settings.gemini.context_max_attachment_bytes;
+    if bytes > most { Err(SendError::AttachmentsTooLarge { bytes, most }) } else { Ok(()) }
 }
 
 /// Refuses a message that could not be asked even without what came before it. Asks nobody, for a transaction is open:
@@ -65,31 +77,33 @@ pub(super) struct TooLong {
 pub(super) fn must_fit(
     app: &App,
     place: &Place,
-    text: &str,
+    (text, files): (&str, &[Attachment]),
     listed: &Listed,
     counted: Option<&Setting>,
 ) -> Result<(), TooLong> {
     let model = place.model.as_deref().unwrap_or(&app.settings.gemini.model);
     let fits = room_for(app, model, listed);
-    let estimated = fixed(place.system_instruction.as_deref()) + turn(text);
+    let files = files.iter().map(Attachment::cost).sum();
+    let estimated = fixed(place.system_instruction.as_deref()) + turn(text) + files;
     let setting = Setting { model: place.model.clone(), system_instruction: place.system_instruction.clone() };
     if estimated <= fits || counted == Some(&setting) {
         return Ok(());
     }
-    Err(TooLong { estimated, fits, setting, text: text.to_owned() })
+    Err(TooLong { estimated, fits, setting, text: text.to_owned(), files })
 }
 
 /// Whether a message that we took for too long fits by Gemini's own count. False when Gemini does not tell, or when the
 /// message is so long that it is not worth a question.
 pub(super) async fn does_fit(app: &App, message: &TooLong) -> bool {
-    let TooLong { estimated, fits, setting, text } = message;
+    let TooLong { estimated, fits, setting, text, files } = message;
     let request = Request {
         model: setting.model.clone().unwrap_or_else(|| app.settings.gemini.model.clone()),
         contents: vec![Turn::user(text)],
         system_instruction: setting.system_instruction.clone(),
         ..Request::default()
     };
-    *estimated <= fits.saturating_mul(FURTHEST) && count(app, &request).await.is_some_and(|counted| counted <= *fits)
+    *estimated <= fits.saturating_mul(FURTHEST)
+        && count(app, &request).await.is_some_and(|counted| counted + files <= *fits)
 }
 
 /// Tokens that fit into a question: the smaller of `CONTEXT_MAX_TOKENS` and what the model takes less what its answer
@@ -112,23 +126,36 @@ fn turn(text: &str) -> u64 {
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub question: Step,
+    /// The question's files.
+    pub shown: Shown,
     pub answer: Option<Step>,
 }
 
 impl Exchange {
     pub(super) fn estimated(&self) -> u64 {
-        turn(&self.question.content) + self.answer.as_ref().map_or(0, |answer| turn(&answer.content))
+        let question = turn(&self.question.content) + self.shown.tokens();
+        question + self.answer.as_ref().map_or(0, |answer| turn(&answer.content))
+    }
+}
+
+impl Exchange {
+    /// The question as a turn, without the files that go with it.
+    fn asked(&self) -> Turn {
+        let words = self.shown.words().chain([Part::Text(self.question.content.clone())]);
+        Turn { role: Role::User, parts: words.collect() }
     }
 }
 
 /// Reads a conversation backwards, exchange by exchange, without those that got no answer. The first is the newest: a
-/// question that has no answer yet, if `from` is one.
+/// question that has no answer yet, if `from` is one. Each may be changed before it is `wanted`; files are shown as far as
+/// there is room for their bytes, those of the question in any case.
 pub(super) async fn exchanges(
     app: &App,
     from: MessageId,
-    mut wanted: impl FnMut(&Exchange) -> bool,
+    mut wanted: impl FnMut(&mut Exchange) -> bool,
     end: Option<MessageId>,
 ) -> store::Result<Vec<Exchange>> {
+    let mut room = Room::of(app.settings.gemini.context_max_attachment_bytes);
     let mut found: Vec<Exchange> = Vec::new();
     let mut answer: Option<Step> = None;
     let mut is_first = true;
@@ -150,8 +177,13 @@ pub(super) async fn exchanges(
                 continue;
             }
             is_first = false;
-            let exchange = Exchange { question: step, answer: answered };
-            if !wanted(&exchange) {
+            let files = match step.files {
+                0 => Vec::new(),
+                _ => attachments::of_message(&mut app.store.read().await?, step.id).await?,
+            };
+            let shown = if answered.is_none() { room.take_all(files) } else { room.take_some(files) };
+            let mut exchange = Exchange { question: step, shown, answer: answered };
+            if !wanted(&mut exchange) {
                 return Ok(found);
             }
             found.push(exchange);
@@ -174,9 +206,14 @@ pub(super) async fn choose(
     }
     let mut told = fixed(task.system_instruction.as_deref());
     let furthest = limit.saturating_mul(FURTHEST);
-    let (mut offered, mut is_outgrown) = (told, false);
-    let wanted = |exchange: &Exchange| {
+    let (mut offered, mut is_outgrown, mut is_full) = (told, false, false);
+    let wanted = |exchange: &mut Exchange| {
         let is_question = exchange.answer.is_none();
+        // The words of what was said stay longer than its files.
+        is_full |= !is_question && offered + exchange.estimated() > limit;
+        if is_full {
+            exchange.shown.leave_out();
+        }
         is_outgrown = !is_question && offered + exchange.estimated() > furthest;
         offered += exchange.estimated();
         !is_outgrown
@@ -199,9 +236,9 @@ pub(super) async fn choose(
         Ok(fitting) => fitting,
         Err(overflow) => return Ok(Err(overflow)),
     };
-    let request = offer.request(kept);
+    let (request, files) = (offer.request(kept), offer.files(kept));
     let receipt = offer.receipt(kept, counted);
-    Ok(Ok(Chosen { request, receipt, is_outgrown: is_outgrown || kept < exchanges.len() }))
+    Ok(Ok(Chosen { request, files, receipt, is_outgrown: is_outgrown || kept < exchanges.len() }))
 }
 
 /// What could be sent: `exchanges`, newest first, of which so many are kept.
@@ -226,6 +263,9 @@ impl Offer<'_> {
         let mut kept = all;
         for _ in 0..MOST_COUNTS {
             let Some(counted) = count(self.app, &self.request(kept)).await else { break };
+            // They would be megabytes for a number that is known.
+            let counted =
+                counted + self.exchanges[..kept].iter().map(|exchange| exchange.shown.cost_of_files()).sum::<u64>();
             if counted <= self.limit {
                 return Ok((kept, Some(counted)));
             }
@@ -261,7 +301,7 @@ impl Offer<'_> {
         let summary = self.summary.iter().map(|summary| Turn::user(summary_text(summary)));
         let kept = self.exchanges[..kept].iter().rev().flat_map(|exchange| {
             let answer = exchange.answer.as_ref().map(|answer| Turn::model(&answer.content));
-            std::iter::once(Turn::user(&exchange.question.content)).chain(answer)
+            std::iter::once(exchange.asked()).chain(answer)
         });
         Request {
             model: self.model.to_owned(),
@@ -270,6 +310,19 @@ impl Offer<'_> {
             max_output_tokens: Some(gemini.max_output_tokens),
             thinking: self.task.thinking.map(Thinking::to_gemini),
         }
+    }
+
+    /// The files of what is kept, by the place of their turn in the request.
+    fn files(&self, kept: usize) -> ByTurn {
+        let mut place = usize::from(self.summary.is_some());
+        let mut files = ByTurn::new();
+        for exchange in self.exchanges[..kept].iter().rev() {
+            if !exchange.shown.whole.is_empty() {
+                files.push((place, exchange.shown.whole.clone()));
+            }
+            place += 1 + usize::from(exchange.answer.is_some());
+        }
+        files
     }
 
     fn receipt(&self, kept: usize, counted: Option<u64>) -> Receipt {

@@ -14,11 +14,12 @@ const ROOMS_AT_ONCE: i64 = 100;
 pub struct RoomCounts {
     pub chatrooms: i64,
     pub messages: i64,
+    pub attachments: i64,
 }
 
 pub async fn count_rooms(on: &mut impl On, owner: UserId) -> store::Result<RoomCounts> {
-    let (chatrooms, messages) = sql::count_rooms(on, owner).await?;
-    Ok(RoomCounts { chatrooms, messages })
+    let (chatrooms, messages, attachments) = sql::count_rooms(on, owner).await?;
+    Ok(RoomCounts { chatrooms, messages, attachments })
 }
 
 /// Deletes all rooms of a person, one transaction each, so that nobody waits long behind it.

@@ -1,8 +1,8 @@
 //! Reading whole conversations, every branch, a page at a time, so that no export holds more than a page.
 
-use super::{Chatroom, Message, alternatives, sql};
+use super::{Attachment, Chatroom, Message, alternatives, attachments, sql};
 use crate::app::App;
-use crate::ids::{ChatroomId, UserId};
+use crate::ids::{AttachmentId, ChatroomId, UserId};
 use crate::store;
 
 /// Messages and rooms read at a time.
@@ -12,6 +12,16 @@ const PAGE: i64 = 50;
 pub async fn rooms_after(app: &App, owner: UserId, after: Option<ChatroomId>) -> store::Result<Vec<Chatroom>> {
     let after = after.unwrap_or(ChatroomId(uuid::Uuid::nil()));
     sql::all_rooms(&mut app.store.read().await?, owner, after, PAGE).await
+}
+
+/// Some of a room's files, also those that no message carries, in the order of their ids, behind one of them; none at the end.
+pub async fn attachments_after(
+    app: &App,
+    room: ChatroomId,
+    after: Option<AttachmentId>,
+) -> store::Result<Vec<Attachment>> {
+    let after = after.unwrap_or(AttachmentId(uuid::Uuid::nil()));
+    attachments::of_room(&mut app.store.read().await?, room, after, PAGE).await
 }
 
 /// Some of a room's messages, those on branches that were left too, in the room's order, behind a `seq`; none at the end.
@@ -28,6 +38,7 @@ pub async fn messages_after(
     }
     let mut messages = sql::all_messages(&mut reader, room, seq, PAGE).await?;
     alternatives::add(&mut reader, &mut messages).await?;
+    attachments::add(&mut reader, &mut messages).await?;
     Ok(Some(messages))
 }
 
@@ -42,7 +53,9 @@ pub async fn branch_after(
     if sql::room(&mut reader, owner, room).await?.is_none() {
         return Ok(None);
     }
-    let messages = sql::oldest_first(&mut reader, room, after.map_or(0, |after| after.seq), i64::MAX, PAGE).await?;
+    let above = after.map_or(0, |after| after.seq);
+    let mut messages = sql::oldest_first(&mut reader, room, above, i64::MAX, PAGE).await?;
+    attachments::add(&mut reader, &mut messages).await?;
     if let Some(after) = after {
         let now = sql::message(&mut reader, room, after.id).await?;
         if now.is_none_or(|now| !now.is_current) {

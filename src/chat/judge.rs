@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::attachments::Unreadable;
 use super::end::Verdict;
 use super::fallback::Line;
 use super::{Fault, Usage};
@@ -58,6 +59,20 @@ pub(super) fn refused(
     metrics::counter!("gemini_errors_total", "code" => error.code()).increment(1);
     let due = error.not_before(now).unwrap_or_else(|| now.plus(pause(claim.faults)));
     follows(claim, line, error, place.map_or(due, |place| place.max(due)), now)
+}
+
+/// What follows when a question's files cannot be had: lost ones do not come back; others are waited for as Gemini is.
+pub(super) fn unreadable(claim: &Claim, line: &Line, why: &Unreadable, now: Moment) -> Verdict {
+    if matches!(why, Unreadable::Lost) {
+        return Verdict::failed("attachment_lost", "A file that goes with the message is lost.", false);
+    }
+    let fault = Fault::new("storage_unavailable", "The message's files cannot be reached.", true);
+    let due = now.plus(pause(claim.faults));
+    if claim.faults < MOST_FAULTS && due <= last(claim) {
+        Verdict::Retry { fault, due, fallback: line.fallback() }
+    } else {
+        Verdict::Failed { fault }
+    }
 }
 
 fn fault(error: &gemini::Error) -> Fault {

@@ -5,6 +5,7 @@
 
 mod alternatives;
 mod ask;
+pub mod attachments;
 mod background;
 mod branch;
 mod cancel;
@@ -21,6 +22,7 @@ mod judge;
 mod list;
 mod models;
 mod operator;
+mod question;
 mod read;
 mod receipt;
 mod rooms;
@@ -38,12 +40,13 @@ use crate::clock::Moment;
 use crate::gemini;
 use crate::ids::{ChatroomId, MessageId};
 
+pub use attachments::Attachment;
 pub use cancel::{CancelError, cancel, heed_cancels};
 pub use clear::sweep_deleted;
 pub use erase::{RoomCounts, count_rooms, delete_rooms, has_rooms};
 pub use estimate::tokens;
 pub use events::{BadCursor, Cursor, Event, Follower, Follows};
-pub use export::{branch_after, messages_after, rooms_after};
+pub use export::{attachments_after, branch_after, messages_after, rooms_after};
 pub use list::{RoomList, list_rooms};
 pub use models::{NeverListed, Offered, Standing, models, standing, watch_models};
 pub use operator::{FailedReply, RetryError, failed_replies, retry_reply};
@@ -51,7 +54,7 @@ pub use read::{ReadError, Slice, message, messages, room_with_messages};
 pub use receipt::{LeftOut, MOST_NAMED, Reason, ReceiptError, Shown, Summary, Turn, context, summaries};
 pub use rooms::{NewRoom, RoomChange, RoomError, change_room, delete_room, open_room, room};
 pub use search::{Found, Place, index_older, search};
-pub use send::{Accepted, SendError, Sender, edit, regenerate, send};
+pub use send::{Accepted, Said, SendError, Sender, edit, regenerate, send};
 pub use summarise::summarise;
 pub use text::{Text, TextError};
 pub use title::name_room;
@@ -144,6 +147,9 @@ pub struct Message {
     pub is_current: bool,
     /// What else hangs on the same parent, oldest first.
     pub alternatives: Vec<MessageId>,
+    /// How many files it carries; those themselves are read apart.
+    pub files: i64,
+    pub attachments: Vec<Attachment>,
     pub role: Role,
     pub content: String,
     pub status: Status,

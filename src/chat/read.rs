@@ -1,6 +1,6 @@
 //! Reading messages: what the database says, and the text so far of what is being written.
 
-use super::{Chatroom, Message, Status, alternatives, sql};
+use super::{Chatroom, Message, Status, alternatives, attachments, sql};
 use crate::app::App;
 use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::store::{self, On, Reader};
@@ -40,6 +40,7 @@ pub(super) async fn message_and_rev(
     let message = sql::message(&mut reader, room, id).await?.ok_or(ReadError::NoSuchMessage)?;
     let mut message = with_live_text(app, &mut reader, message).await?;
     alternatives::add(&mut reader, std::slice::from_mut(&mut message)).await?;
+    attachments::add(&mut reader, std::slice::from_mut(&mut message)).await?;
     Ok((message, rev))
 }
 
@@ -94,6 +95,7 @@ async fn read_slice(app: &App, reader: &mut Reader, room: ChatroomId, slice: Sli
         messages.push(with_live_text(app, reader, message).await?);
     }
     alternatives::add(reader, &mut messages).await?;
+    attachments::add(reader, &mut messages).await?;
     Ok(messages)
 }
 

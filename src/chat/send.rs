@@ -2,15 +2,15 @@
 //!
 //! To [`send`], to [`edit`] and to [`regenerate`] are one act that differs in where the reply hangs.
 
+use super::question::{Act, write_down};
 use super::read::estimate_wait;
-use super::{Message, Role, Text, alternatives, branch, context, models, search, sql};
+use super::{Message, Text, branch, context, models, search, sql};
 use crate::app::App;
 use crate::billing::{self, Budget, Prompts};
-use crate::clock::Moment;
 use crate::http::replay::{self, Before, Request};
-use crate::ids::{ChatroomId, JobId, MessageId, UserId};
+use crate::ids::{AttachmentId, ChatroomId, JobId, MessageId, UserId};
 use crate::jobs::{self, Waiting};
-use crate::store::{self, Tx};
+use crate::store;
 
 /// Who sends, and what they may.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,20 @@ pub struct Sender {
     pub user: UserId,
     /// Prompts a day; None: no limit.
     pub daily_limit: Option<u32>,
+}
+
+/// What somebody says.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    pub text: &'a Text,
+    /// The files that go with it, in their order. None: no word of them, so that what is edited keeps its own.
+    pub files: Option<&'a [AttachmentId]>,
+}
+
+impl<'a> From<&'a Text> for Said<'a> {
+    fn from(text: &'a Text) -> Self {
+        Self { text, files: None }
+    }
 }
 
 /// A message that will be answered.
@@ -47,6 +61,11 @@ pub enum SendError {
     PromptLimitReached { prompts: Prompts },
     #[error("the message is about {estimated} tokens, of which {fits} fit")]
     ContextOverflow { estimated: u64, fits: u64 },
+    /// Not in the room, not whole, in another message, named twice, or too many.
+    #[error("a file that is named cannot go with the message")]
+    UnusableAttachment,
+    #[error("the files are {bytes} bytes, of which {most} may go with a question")]
+    AttachmentsTooLarge { bytes: u64, most: u64 },
     #[error("the deployment's budget for today is spent")]
     BudgetExhausted,
     #[error("this key was used for another request")]
@@ -62,27 +81,27 @@ pub enum SendError {
 ///
 /// Prompt, message and job share one transaction: a message that was paid for always has its job, and one that was
 /// refused leaves no trace. The same `request` again gives the first answer, as it stands now, whatever the limits say.
-pub async fn send(
+pub async fn send<'a>(
     app: &App,
     sender: Sender,
     room: ChatroomId,
-    text: &Text,
+    said: impl Into<Said<'a>>,
     request: Option<&Request>,
 ) -> Result<Accepted, SendError> {
-    accept(app, sender, room, Act::Send(text), request).await
+    accept(app, sender, room, Act::Send(said.into()), request).await
 }
 
 /// Takes in what the sender would rather have said than `message`, beside it, and promises a reply to that: as [`send`] does.
 /// The old message stays with what followed it, off the current branch.
-pub async fn edit(
+pub async fn edit<'a>(
     app: &App,
     sender: Sender,
     room: ChatroomId,
     message: MessageId,
-    text: &Text,
+    said: impl Into<Said<'a>>,
     request: Option<&Request>,
 ) -> Result<Accepted, SendError> {
-    accept(app, sender, room, Act::Edit(message, text), request).await
+    accept(app, sender, room, Act::Edit(message, said.into()), request).await
 }
 
 /// Promises another reply to the question that `reply` has answered: as [`send`] does. The old one stays as an alternative,
@@ -95,21 +114,6 @@ pub async fn regenerate(
     request: Option<&Request>,
 ) -> Result<Accepted, SendError> {
     accept(app, sender, room, Act::Regenerate(reply), request).await
-}
-
-#[derive(Clone, Copy)]
-enum Act<'a> {
-    Send(&'a Text),
-    Edit(MessageId, &'a Text),
-    Regenerate(MessageId),
-}
-
-/// What the new reply answers.
-enum Question<'a> {
-    /// Something that is said now, behind `parent`.
-    New { parent: Option<MessageId>, text: &'a str },
-    /// Something that was said before.
-    Old(Box<Message>),
 }
 
 enum Outcome {
@@ -179,8 +183,9 @@ async fn accept_once(
             }
         }
         let place = sql::lock_room(tx, sender.user, room).await?.ok_or(SendError::NoSuchRoom)?;
-        let question = act.question(tx, room, &place).await?;
-        context::must_fit(app, &place, question.text(), &listed, counted).map_err(Refused::TooLong)?;
+        let question = act.question(app, tx, sender.user, (room, &place)).await?;
+        context::must_fit(app, &place, (question.text(), question.files()), &listed, counted)
+            .map_err(Refused::TooLong)?;
         (budget != Budget::Exhausted).then_some(()).ok_or(SendError::BudgetExhausted)?;
         // Before a prompt is spent: what is wanted no more may give one back.
         let being_written = match act {
@@ -223,90 +228,6 @@ async fn accept_once(
         }
         Outcome::Replay(reply) => Ok(replayed(app, sender, room, reply).await?),
     }
-}
-
-impl<'a> Act<'a> {
-    /// What is said with it.
-    const fn text(self) -> Option<&'a Text> {
-        match self {
-            Self::Send(text) | Self::Edit(_, text) => Some(text),
-            Self::Regenerate(_) => None,
-        }
-    }
-
-    /// Finds what is to be answered, or why it cannot be.
-    async fn question(self, tx: &mut Tx, room: ChatroomId, place: &sql::Place) -> Result<Question<'a>, SendError> {
-        match self {
-            Self::Send(text) => Ok(Question::New { parent: place.head, text: text.as_str() }),
-            Self::Edit(message, text) => {
-                let message = sql::message(tx, room, message).await?.ok_or(SendError::NoSuchMessage)?;
-                if message.role != Role::User {
-                    return Err(SendError::NotAUserMessage);
-                }
-                Ok(Question::New { parent: message.parent_id, text: text.as_str() })
-            }
-            Self::Regenerate(reply) => {
-                let reply = sql::message(tx, room, reply).await?.ok_or(SendError::NoSuchMessage)?;
-                let asked = reply.parent_id.filter(|_| reply.role == Role::Model).ok_or(SendError::NotAReply)?;
-                if !reply.status.is_end() {
-                    return Err(SendError::ReplyInProgress);
-                }
-                let asked = sql::message(tx, room, asked).await?.ok_or(SendError::NoSuchMessage)?;
-                Ok(Question::Old(Box::new(asked)))
-            }
-        }
-    }
-}
-
-impl Question<'_> {
-    fn text(&self) -> &str {
-        match self {
-            Self::New { text, .. } => text,
-            Self::Old(message) => &message.content,
-        }
-    }
-
-    /// The last message of the branch that the new one goes on.
-    fn behind(&self) -> Option<MessageId> {
-        match self {
-            Self::New { parent, .. } => *parent,
-            Self::Old(message) => Some(message.id),
-        }
-    }
-}
-
-/// Writes the reply, the question before it unless it is there, and that the room ends with them now.
-async fn write_down(
-    tx: &mut Tx,
-    room: ChatroomId,
-    place: &sql::Place,
-    question: Question<'_>,
-    (message_id, reply_id): (MessageId, MessageId),
-    rev: i64,
-    now: Moment,
-) -> store::Result<(Message, Message)> {
-    let new = |id, parent, seq| sql::NewMessage { id, room, parent, seq, rev, now };
-    let (message, reply) = match question {
-        Question::New { parent, text } => {
-            let message = new(message_id, parent, place.next_seq);
-            let reply = new(reply_id, Some(message_id), place.next_seq + 1);
-            sql::insert_pair(tx, &message, text, &reply).await?;
-            (message.as_inserted(Some(text)), reply)
-        }
-        Question::Old(message) => {
-            let reply = new(reply_id, Some(message.id), place.next_seq);
-            sql::insert_reply(tx, &reply).await?;
-            (Message { is_current: true, ..*message }, reply)
-        }
-    };
-    sql::advance_room(tx, &reply).await?;
-    let mut written = [message, reply.as_inserted(None)];
-    // Nothing was ever said behind a room's head.
-    if written[0].parent_id != place.head || written[0].id != message_id {
-        alternatives::add(tx, &mut written).await?;
-    }
-    let [message, reply] = written;
-    Ok((message, reply))
 }
 
 async fn replayed(app: &App, sender: Sender, room: ChatroomId, reply: MessageId) -> Result<Accepted, SendError> {

@@ -150,13 +150,14 @@ pub(super) async fn all_rooms(on: &mut impl On, owner: UserId, after: ChatroomId
     fetch_all!(on, Chatroom, chatrooms!("where owner = $1 and id > $2 order by id limit $3"), owner, after, most)
 }
 
-/// Rooms of a person and messages in them.
-pub(super) async fn count_rooms(on: &mut impl On, owner: UserId) -> Result<(i64, i64)> {
+/// Rooms of a person, messages and files in them.
+pub(super) async fn count_rooms(on: &mut impl On, owner: UserId) -> Result<(i64, i64, i64)> {
     fetch_one!(
         on,
-        (i64, i64),
+        (i64, i64, i64),
         "select (select count(*) from chatrooms where owner = $1),
-                (select count(*) from messages m join chatrooms r on r.id = m.chatroom_id where r.owner = $1)",
+                (select count(*) from messages m join chatrooms r on r.id = m.chatroom_id where r.owner = $1),
+                (select count(*) from attachments a join chatrooms r on r.id = a.chatroom_id where r.owner = $1)",
         owner
     )
 }
@@ -190,6 +191,7 @@ pub(super) struct Row {
     rev: i64,
     thoughts: Option<String>,
     fallback_for: Option<String>,
+    files: i64,
     job_state: Option<String>,
     job_attempt: Option<i64>,
     job_due_at: Option<Moment>,
@@ -222,6 +224,8 @@ impl From<Row> for Message {
             parent_id: row.parent_id,
             is_current: row.current,
             alternatives: Vec::new(),
+            files: row.files,
+            attachments: Vec::new(),
             role: if row.role == "model" { Role::Model } else { Role::User },
             content: row.content,
             status,
@@ -256,7 +260,7 @@ macro_rules! messages {
             "select m.id, m.chatroom_id, m.seq, m.parent_id, m.current, m.role, m.content, m.status, m.created_at, m.completed_at,
                     m.finish_reason, m.model, m.prompt_tokens, m.completion_tokens, m.thought_tokens, m.total_tokens,
                     m.error_code, m.error_message, m.error_retryable, m.attempt, m.charged_day, m.refunded_at,
-                    m.made_rev, m.ended_rev, m.rev, m.thoughts, m.fallback_for,
+                    m.made_rev, m.ended_rev, m.rev, m.thoughts, m.fallback_for, m.files,
                     case when m.status = 'queued' then
                         (select count(*) from jobs k where k.lane = j.lane and k.finished_at is null and k.lane_seq <= j.lane_seq)
                     end as position,

@@ -105,7 +105,7 @@ fn step(summary: Option<&Summary>, told: &[Exchange], fits: u64) -> Option<Next>
             break;
         }
         taken += 1;
-        text += &format!("User: {}\n\n", exchange.question.content);
+        text += &format!("User: {}{}\n\n", exchange.shown.all_in_words(), exchange.question.content);
         if let Some(answer) = &exchange.answer {
             text += &format!("Model: {}\n\n", answer.content);
         }

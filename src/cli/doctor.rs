@@ -9,11 +9,12 @@ use super::open;
 use super::out::{Out, table};
 use crate::chat::{self, Standing};
 use crate::config::{AppEnv, OtpDelivery, Settings, TwilioFrom};
+use crate::files::Files;
 use crate::gemini;
 use crate::store::{self, Store};
 use crate::stripe;
 
-/// Check settings, database, Gemini, Stripe and how codes are sent, and say what is wrong
+/// Check settings, database, Gemini, Stripe, attachments and how codes are sent, and say what is wrong
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gemini-backend doctor && gemini-backend serve")]
 pub(super) struct Doctor {}
@@ -48,6 +49,7 @@ impl Doctor {
         findings.extend(database(&settings).await);
         findings.extend(gemini(&settings).await);
         findings.push(stripe(&settings).await);
+        findings.push(attachments(&settings).await);
         findings.push(codes(&settings));
         let is_well = findings.iter().all(|finding| finding.verdict != Verdict::Wrong);
         out.answer(&serde_json::json!({"ok": is_well, "findings": findings}), || {
@@ -166,6 +168,23 @@ async fn stripe(settings: &Settings) -> Finding {
             let stripe::Price { amount, currency, interval, .. } = cost;
             found(what, Verdict::Ok, format!("answers; Pro costs {amount} {currency} (smallest unit) a {interval}"))
         }
+    }
+}
+
+/// Nothing is written: that the place answers has to do.
+async fn attachments(settings: &Settings) -> Finding {
+    let what = "attachments";
+    let files = match Files::new(settings) {
+        Ok(files) => files,
+        Err(fault) => return found(what, Verdict::Wrong, fault),
+    };
+    match files.reach().await {
+        Err(fault) => found(what, Verdict::Wrong, format!("{}: {fault}", files.place())),
+        Ok(()) if settings.database.file().is_none() && Files::is_of_this_machine(settings) => {
+            let word = "on more than one machine, OBJECT_STORE_URL must name a place that they share";
+            found(what, Verdict::Note, format!("lie in {}; {word}", files.place()))
+        }
+        Ok(()) => found(what, Verdict::Ok, format!("lie in {}", files.place())),
     }
 }
 

@@ -16,6 +16,7 @@ use super::open;
 use super::signals::Signals;
 use crate::app::App;
 use crate::config::{self, AppEnv, Loaded, Settings, keep_development_secret, random_secret};
+use crate::files::Files;
 use crate::sandbox::{gemini, stripe};
 use crate::store::{self, Owner};
 use crate::{billing, jobs};
@@ -81,6 +82,11 @@ impl Process {
             Some((_, base)) if part == Part::All => begin_shop(&mut settings, base, &end_sandbox).await?,
             _ => None,
         };
+        if part != Part::All && store.file().is_none() && Files::is_of_this_machine(&settings) {
+            tracing::warn!(
+                "attachments lie in a folder of this machine: the others need OBJECT_STORE_URL, a place that all share"
+            );
+        }
         let app = open::app_on(settings, store).await?;
         billing::keep_syncing(&app).await?;
         app.tasks.spawn(app.clone().follow_clock());

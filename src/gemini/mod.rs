@@ -27,5 +27,5 @@ pub use gate::{Gate, Held};
 pub use model::Model;
 pub use pacific::next_pacific_midnight;
 pub use refusal::{Quota, Refusal};
-pub use request::{Part, Request, Role, Thinking, Turn};
+pub use request::{Inline, Part, Request, Role, Thinking, Turn};
 pub use stream::{Event, Stream};

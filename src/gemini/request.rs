@@ -1,7 +1,10 @@
 //! What is asked: the conversation and how long the answer may be. What is not set is not sent,
 //! so that Gemini's own defaults hold.
 
-use serde::Serialize;
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::{Serialize, Serializer};
 
 /// One question to Gemini.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +48,27 @@ pub enum Role {
 #[serde(rename_all = "camelCase")]
 pub enum Part {
     Text(String),
+    InlineData(Inline),
+}
+
+/// A file in the request itself. Cheap to clone: its content is shared.
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inline {
+    pub mime_type: &'static str,
+    #[serde(serialize_with = "as_base64")]
+    pub data: Bytes,
+}
+
+impl std::fmt::Debug for Inline {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} of {} bytes", self.mime_type, self.data.len())
+    }
+}
+
+/// Piece by piece into the body: there is no second copy of it.
+fn as_base64<S: Serializer>(data: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Base64Display::new(data, &STANDARD))
 }
 
 /// How the model thinks before it answers. A model takes either a budget or a level.
@@ -166,6 +190,17 @@ mod tests {
                 "store": false,
             })
         );
+    }
+
+    #[test]
+    fn a_file_goes_as_base64() {
+        let file = Inline { mime_type: "image/png", data: Bytes::from_static(b"\x89PNG?>") };
+        assert_eq!(format!("{file:?}"), "image/png of 6 bytes");
+        let turn = Turn { role: Role::User, parts: vec![Part::InlineData(file), Part::Text("hi".into())] };
+        let expected = serde_json::json!({"role": "user", "parts": [
+            {"inlineData": {"mimeType": "image/png", "data": "iVBORz8+"}}, {"text": "hi"},
+        ]});
+        assert_eq!(serde_json::to_value(turn).expect("JSON"), expected);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 
 use crate::app::App;
+use crate::chat::http::{UPLOAD_TIME, UPLOADS};
 use crate::config::Server;
 use crate::http::{ApiError, ClientAddress, Code, host, rate_limit, request_id};
 use crate::traces::{Record, SpanKind, Status};
@@ -101,8 +102,11 @@ pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
 }
 
 pub(super) async fn refuse_hangs_and_panics(request: Request, next: Next) -> Response {
+    // A file takes as long as its client needs to send it, within bounds of its own.
+    let is_upload = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == UPLOADS);
+    let most = if is_upload { UPLOAD_TIME + MAX_TIME } else { MAX_TIME };
     let answer = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
-    match tokio::time::timeout(MAX_TIME, answer).await {
+    match tokio::time::timeout(most, answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -24,6 +24,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Json<List<PlanView>> {
         plan,
         daily_prompts: billing::daily_limit(&app.settings.quota, plan),
         replies_at_once: billing::replies_at_once(&app.settings.quota, plan),
+        attachment_bytes: billing::attachment_bytes(&app.settings.quota, plan),
         price,
     };
     let data = vec![offer(Plan::Basic, None), offer(Plan::Pro, price(&app).await)];

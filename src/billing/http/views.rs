@@ -128,6 +128,9 @@ pub(super) struct PlanView {
     pub daily_prompts: Option<u32>,
     /// Replies that are written at once.
     pub replies_at_once: u32,
+    /// The largest file that may be attached, in bytes.
+    #[schema(example = 15_728_640)]
+    pub attachment_bytes: u64,
     /// Null for Basic, and while Stripe does not say.
     #[schema(required)]
     pub price: Option<PriceView>,

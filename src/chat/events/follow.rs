@@ -11,7 +11,7 @@ use super::{Event, Follows};
 use crate::app::App;
 use crate::chat::read::estimate_wait;
 use crate::chat::sql::messages_by_id;
-use crate::chat::{Message, ReadError, alternatives};
+use crate::chat::{Message, ReadError, alternatives, attachments};
 use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::live::{Heard, Listener, Place};
 use crate::store::{self, Reader};
@@ -199,6 +199,7 @@ impl Follower {
         let mut reader = self.app.store.read().await?;
         let mut messages = messages_by_id(&mut reader, ids).await?;
         alternatives::add(&mut reader, &mut messages).await?;
+        attachments::add(&mut reader, &mut messages).await?;
         let messages = messages.into_iter().map(|mut message| {
             estimate_wait(&self.app, &mut message);
             (message.id, message)

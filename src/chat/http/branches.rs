@@ -6,11 +6,11 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::accepted::{self, Wanted};
-use super::messages::{PostMessage, sender, taken_in};
+use super::messages::{PostMessage, request, sender, taken_in};
 use super::views::{AcceptedView, MessageView};
 use crate::app::App;
 use crate::auth::SignedIn;
-use crate::chat;
+use crate::chat::{self, Said};
 use crate::http::replay::Request;
 use crate::http::{ApiError, IdempotencyKey, Json, Path};
 use crate::ids::{ChatroomId, MessageId};
@@ -52,7 +52,7 @@ pub(super) async fn cancel(
                 ("Preference-Applied" = String))),
     ),
     extensions(("x-problems" = json!(["chatroom_not_found", "message_not_found", "not_a_reply", "reply_in_progress",
-        "idempotency_mismatch", "context_overflow", "budget_exhausted",
+        "idempotency_mismatch", "context_overflow", "attachments_too_large", "budget_exhausted",
         {"code": "prompt_limit_reached", "members": {"prompts": {"$ref": "#/components/schemas/Prompts"}}}]))),
     security(("bearer" = [])),
 )]
@@ -86,7 +86,7 @@ pub(super) async fn regenerate(
                 ("Preference-Applied" = String))),
     ),
     extensions(("x-problems" = json!(["chatroom_not_found", "message_not_found", "not_a_user_message",
-        "idempotency_mismatch", "context_overflow", "budget_exhausted",
+        "idempotency_mismatch", "context_overflow", "attachments_too_large", "budget_exhausted",
         {"code": "prompt_limit_reached", "members": {"prompts": {"$ref": "#/components/schemas/Prompts"}}}]))),
     security(("bearer" = [])),
 )]
@@ -98,11 +98,14 @@ pub(super) async fn edit(
     wanted: Wanted,
     Json(body): Json<PostMessage>,
 ) -> Result<Response, ApiError> {
-    let text = body.text()?;
+    let (text, files) = body.said()?;
     let parts = ["edit", &id.to_string(), &message.to_string(), text.as_str()];
-    let request = key.map(|key| Request::new(key.as_str().to_owned(), &parts));
+    let request = key.map(|key| request(&key, &parts, files.as_deref()));
     let (sender, house) = (sender(&app, &signed_in), Arc::clone(&app));
-    let work = async move { chat::edit(&house, sender, id, message, &text, request.as_ref()).await };
+    let work = async move {
+        let said = Said { text: &text, files: files.as_deref() };
+        chat::edit(&house, sender, id, message, said, request.as_ref()).await
+    };
     let accepted = taken_in(&app, work).await?;
     Ok(accepted::answer(app, signed_in, accepted, wanted).await)
 }

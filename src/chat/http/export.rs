@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::context::SummaryView;
-use super::views::{ChatroomView, MessageView};
+use super::views::{AttachmentView, ChatroomView, MessageView};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::chat::{self, Chatroom, Message, Role, Status};
@@ -37,10 +37,24 @@ pub(super) struct Asked {
 #[schema(as = ExportedChatroom)]
 pub struct ExportedRoomView {
     chatroom: ChatroomView,
+    /// All of its files, those too that no message carries.
+    attachments: Vec<ExportedAttachmentView>,
     /// In the room's order; `parent_id` makes the tree of them.
     messages: Vec<MessageView>,
     /// What no longer fitted, in the model's words.
     summaries: Vec<SummaryView>,
+}
+
+/// A file, and where it is to be had.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ExportedAttachment)]
+struct ExportedAttachmentView {
+    #[serde(flatten)]
+    file: AttachmentView,
+    #[schema(
+        example = "/chatroom/0199f7a4-6e30-7c61-a1f0-5d1c6a0b9c11/attachments/0199f7a9-1f20-7b3c-8d41-7a2e9c0b5d66"
+    )]
+    path: String,
 }
 
 #[utoipa::path(
@@ -92,7 +106,20 @@ pub async fn write_rooms(app: &App, owner: UserId, outlet: &Outlet) -> Result<()
 async fn write_json(app: &App, owner: UserId, room: Chatroom, outlet: &Outlet) -> Result<(), Cut> {
     let id = room.id;
     let shown = serde_json::to_string(&ChatroomView::from(room)).expect("a room is plain data");
-    outlet.send(format!("{{\"chatroom\":{shown},\"messages\":[")).await?;
+    outlet.send(format!("{{\"chatroom\":{shown},\"attachments\":[")).await?;
+    let (mut after, mut is_first) = (None, true);
+    loop {
+        let files = chat::attachments_after(app, id, after).await?;
+        let Some(last) = files.last() else { break };
+        after = Some(last.id);
+        let base = app.settings.server.base_path();
+        let views = files.into_iter().map(|file| ExportedAttachmentView {
+            path: format!("{base}/chatroom/{id}/attachments/{}", file.id),
+            file: file.into(),
+        });
+        outlet.items(&mut is_first, &views.collect::<Vec<_>>()).await?;
+    }
+    outlet.send("],\"messages\":[").await?;
     let (mut seq, mut is_first) = (0, true);
     loop {
         let messages = chat::messages_after(app, owner, id, seq).await?.ok_or(Cut::Changed)?;
@@ -130,12 +157,16 @@ fn to_markdown(message: &Message) -> String {
         (Role::Model, None) => "Model",
     };
     let content = message.content.trim();
+    let files = message.attachments.iter().fold(String::new(), |mut files, file| {
+        let _ = write!(files, "\n*Attached: {}*\n", one_line(&file.name));
+        files
+    });
     let text = match (message.status, &message.error) {
         (Status::Queued | Status::Generating, _) => "*This answer is being written.*",
         (Status::Failed, Some(error)) => &format!("*There is no answer: {}*", one_line(&error.message)),
         _ => content,
     };
-    format!("\n## {who} · {}\n\n{text}\n", message.created_at)
+    format!("\n## {who} · {}\n\n{text}\n{files}", message.created_at)
 }
 
 /// What stands in a line of its own has no other lines in it.

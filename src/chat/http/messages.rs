@@ -11,10 +11,10 @@ use super::views::{AcceptedView, MessageView};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::billing;
-use crate::chat::{self, Accepted, SendError, Sender, Slice, Text};
+use crate::chat::{self, Accepted, Said, SendError, Sender, Slice, Text};
 use crate::http::replay::Request;
 use crate::http::{ApiError, IdempotencyKey, Json, List, Page, Path, Query};
-use crate::ids::{ChatroomId, MessageId};
+use crate::ids::{AttachmentId, ChatroomId, MessageId};
 
 /// What a person says.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -23,6 +23,11 @@ pub(super) struct PostMessage {
     #[serde(alias = "user_message", alias = "message")]
     #[schema(min_length = 1, max_length = 32000, example = "What is the capital of France?")]
     content: String,
+    /// Files that go with it, by the ids that their uploads gave: at most 10, of this chatroom, in no other message. Where
+    /// a message is edited, those that it has may be named again; left away, it keeps them.
+    #[serde(default)]
+    #[schema(max_items = 10, example = json!([]))]
+    attachments: Option<Vec<AttachmentId>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
@@ -83,7 +88,7 @@ pub(super) async fn list(
                 ("Preference-Applied" = String))),
     ),
     extensions(("x-problems" = json!(["chatroom_not_found", "message_not_found", "idempotency_mismatch",
-        "context_overflow", "budget_exhausted",
+        "context_overflow", "attachments_too_large", "budget_exhausted",
         {"code": "prompt_limit_reached", "members": {"prompts": {"$ref": "#/components/schemas/Prompts"}}}]))),
     security(("bearer" = [])),
 )]
@@ -95,17 +100,30 @@ pub(super) async fn post(
     wanted: Wanted,
     Json(body): Json<PostMessage>,
 ) -> Result<Response, ApiError> {
-    let text = body.text()?;
-    let request = key.map(|key| Request::new(key.as_str().to_owned(), &["send", &id.to_string(), text.as_str()]));
+    let (text, files) = body.said()?;
+    let request = key.map(|key| request(&key, &["send", &id.to_string(), text.as_str()], files.as_deref()));
     let (sender, house) = (sender(&app, &signed_in), Arc::clone(&app));
-    let accepted = taken_in(&app, async move { chat::send(&house, sender, id, &text, request.as_ref()).await }).await?;
+    let work = async move {
+        let said = Said { text: &text, files: files.as_deref() };
+        chat::send(&house, sender, id, said, request.as_ref()).await
+    };
+    let accepted = taken_in(&app, work).await?;
     Ok(accepted::answer(app, signed_in, accepted, wanted).await)
 }
 
 impl PostMessage {
-    pub(super) fn text(self) -> Result<Text, ApiError> {
-        Text::try_from(self.content).map_err(|error| ApiError::field("content", error.to_string()))
+    /// The text, and the files if they are named.
+    pub(super) fn said(self) -> Result<(Text, Option<Vec<AttachmentId>>), ApiError> {
+        let text = Text::try_from(self.content).map_err(|error| ApiError::field("content", error.to_string()))?;
+        Ok((text, self.attachments))
     }
+}
+
+/// What the key stands for. Without files it is what it was before there were any.
+pub(super) fn request(key: &IdempotencyKey, parts: &[&str], files: Option<&[AttachmentId]>) -> Request {
+    let files: Option<Vec<_>> = files.map(|files| files.iter().map(ToString::to_string).collect());
+    let files = files.iter().flat_map(|files| std::iter::once("attachments").chain(files.iter().map(String::as_str)));
+    Request::new(key.as_str().to_owned(), &parts.iter().copied().chain(files).collect::<Vec<_>>())
 }
 
 pub(super) fn sender(app: &App, signed_in: &SignedIn) -> Sender {

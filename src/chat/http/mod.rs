@@ -1,6 +1,7 @@
 //! Chatrooms and messages over HTTP: JSON in and out, errors to status.
 
 mod accepted;
+mod attachments;
 mod branches;
 mod context;
 mod events;
@@ -20,6 +21,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::http::openapi::alias;
 
+pub use attachments::{UPLOAD_TIME, UPLOADS};
 pub use export::{ExportedRoomView, write_rooms};
 
 /// All of the feature's routes.
@@ -36,6 +38,8 @@ pub fn router() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(messages::show, branches::edit))
         .routes(routes!(branches::cancel))
         .routes(routes!(context::show))
+        .routes(routes!(attachments::post))
+        .routes(routes!(attachments::take, attachments::remove))
         .routes(routes!(branches::regenerate))
         .routes(routes!(events::of_room))
         .routes(routes!(events::of_rooms))

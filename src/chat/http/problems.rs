@@ -1,5 +1,6 @@
 //! The feature's errors as problems.
 
+use crate::chat::attachments::{AttachmentError, MOST_PER_MESSAGE};
 use crate::chat::{CancelError, NeverListed, ReadError, ReceiptError, RoomError, SendError};
 use crate::http::{ApiError, Code};
 
@@ -46,6 +47,22 @@ impl From<ReceiptError> for ApiError {
     }
 }
 
+impl From<AttachmentError> for ApiError {
+    fn from(error: AttachmentError) -> Self {
+        match error {
+            AttachmentError::NoSuchRoom => Self::new(Code::ChatroomNotFound),
+            AttachmentError::NoSuchAttachment => Self::new(Code::AttachmentNotFound),
+            AttachmentError::UnsupportedFile => Self::new(Code::UnsupportedFile),
+            AttachmentError::InUse => Self::new(Code::AttachmentInUse),
+            AttachmentError::TooManyUnused { most } => Self::new(Code::AttachmentLimitReached)
+                .detail(format!("{most} attachments wait for a message: send or delete some")),
+            AttachmentError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch),
+            AttachmentError::Unavailable => Self::new(Code::StorageUnavailable).retry_after(10),
+            AttachmentError::Store(cause) => cause.into(),
+        }
+    }
+}
+
 impl From<NeverListed> for ApiError {
     fn from(error: NeverListed) -> Self {
         Self::new(Code::UpstreamUnavailable).retry_after(error.again_in.as_secs())
@@ -69,6 +86,14 @@ impl SendError {
                 .retry_after(seconds),
             Self::ContextOverflow { estimated, fits } => ApiError::new(Code::ContextOverflow)
                 .detail(format!("The message is about {estimated} tokens long, and {fits} fit")),
+            Self::UnusableAttachment => ApiError::field(
+                "attachments",
+                format!(
+                    "must be at most {MOST_PER_MESSAGE} files of this chatroom, each once, that no other message has"
+                ),
+            ),
+            Self::AttachmentsTooLarge { bytes, most } => ApiError::new(Code::AttachmentsTooLarge)
+                .detail(format!("The attachments are {bytes} bytes together, and {most} go with one question")),
             Self::BudgetExhausted => ApiError::new(Code::BudgetExhausted).retry_after(seconds),
             Self::Store(cause) => cause.into(),
         }

@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use crate::billing::Prompts;
+use crate::chat::attachments::{Attachment, Kind};
 use crate::chat::{self, Chatroom, Fault, Message, Role, Status, Thinking, Usage};
 use crate::clock::Moment;
 use crate::http::Cursor;
-use crate::ids::{ChatroomId, MessageId};
+use crate::ids::{AttachmentId, ChatroomId, MessageId};
 
 /// A conversation.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -120,6 +121,10 @@ pub(super) struct MessageView {
     role: Role,
     /// Of a reply that is being written: the text so far.
     content: String,
+    /// The files that go with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    attachments: Vec<AttachmentView>,
     status: Status,
     created_at: Moment,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,6 +161,26 @@ pub(super) struct MessageView {
     prompt: Option<PromptView>,
 }
 
+/// A file that somebody sent; `GET /chatroom/{id}/attachments/{attachment_id}` gives it back.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Attachment, example = json!({
+    "id": "0199f7a9-1f20-7b3c-8d41-7a2e9c0b5d66", "name": "Sea at Goa.jpg", "media_type": "image/jpeg", "bytes": 284_113,
+}))]
+pub(super) struct AttachmentView {
+    pub id: AttachmentId,
+    /// At most 255 characters, without folders.
+    name: String,
+    /// By its content.
+    media_type: Kind,
+    bytes: i64,
+}
+
+impl From<Attachment> for AttachmentView {
+    fn from(file: Attachment) -> Self {
+        Self { id: file.id, name: file.name, media_type: file.media_type, bytes: file.bytes }
+    }
+}
+
 /// Whether a reply's prompt was charged.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = PromptCharge)]
@@ -176,6 +201,7 @@ impl From<Message> for MessageView {
             alternatives: message.alternatives,
             role: message.role,
             content: message.content,
+            attachments: message.attachments.into_iter().map(AttachmentView::from).collect(),
             status,
             created_at: message.created_at,
             completed_at: message.completed_at,

@@ -13,7 +13,7 @@ mod tokens;
 use std::collections::HashMap;
 
 use super::sql::messages_by_id;
-use super::{Chatroom, Message, alternatives};
+use super::{Chatroom, Message, alternatives, attachments};
 use crate::app::App;
 use crate::ids::{ChatroomId, MessageId, UserId};
 use crate::store::{self, On, Tx};
@@ -112,6 +112,7 @@ async fn read(
 ) -> store::Result<Vec<(Message, Chatroom, Place)>> {
     let mut messages = messages_by_id(on, hits.iter().map(|(id, ..)| *id).collect()).await?;
     alternatives::add(on, &mut messages).await?;
+    attachments::add(on, &mut messages).await?;
     let rooms = sql::rooms_by_id(on, owner, hits.iter().map(|(_, room, _)| *room).collect()).await?;
     let mut messages: HashMap<_, _> = messages.into_iter().map(|message| (message.id, message)).collect();
     let rooms: HashMap<_, _> = rooms.into_iter().map(|room| (room.id, room)).collect();

@@ -25,6 +25,8 @@ pub(in crate::chat) struct NewMessage {
     pub seq: i64,
     pub rev: i64,
     pub now: Moment,
+    /// How many files it carries.
+    pub files: i64,
 }
 
 impl NewMessage {
@@ -37,6 +39,8 @@ impl NewMessage {
             parent_id: self.parent,
             is_current: true,
             alternatives: Vec::new(),
+            files: self.files,
+            attachments: Vec::new(),
             role: if text.is_some() { Role::User } else { Role::Model },
             content: text.unwrap_or_default().to_owned(),
             status: if text.is_some() { Status::Sent } else { Status::Queued },
@@ -79,9 +83,9 @@ pub(in crate::chat) async fn insert_pair(
     execute!(
         tx,
         "insert into messages (id, chatroom_id, seq, parent_id, current, role, content, status, created_at, attempt, charged_day,
-                               made_rev, rev)
-         values ($1, $2, $3, $4, true, 'user', $5, 'sent', $6, 0, null, $9, $9),
-                ($7, $2, $3 + 1, $1, true, 'model', '', 'queued', $6, 0, $8, $9, $9)",
+                               made_rev, rev, files)
+         values ($1, $2, $3, $4, true, 'user', $5, 'sent', $6, 0, null, $9, $9, $10),
+                ($7, $2, $3 + 1, $1, true, 'model', '', 'queued', $6, 0, $8, $9, $9, 0)",
         message.id,
         message.room,
         message.seq,
@@ -90,7 +94,8 @@ pub(in crate::chat) async fn insert_pair(
         message.now,
         reply.id,
         message.now.day(),
-        message.rev
+        message.rev,
+        message.files
     )?;
     Ok(())
 }

@@ -14,6 +14,8 @@ pub(in crate::chat) struct Step {
     pub role: String,
     pub status: String,
     pub content: String,
+    /// How many files it carries.
+    pub files: i64,
 }
 
 impl Step {
@@ -42,13 +44,13 @@ macro_rules! ancestors {
 
 /// A message and its ancestors, nearest first, `most` of them.
 pub(in crate::chat) async fn ancestors(on: &mut impl On, from: MessageId, most: i64) -> Result<Vec<Step>> {
-    let sql = ancestors!("m.id, m.parent_id, m.seq, m.role, m.status, m.content");
+    let sql = ancestors!("m.id, m.parent_id, m.seq, m.role, m.status, m.content, m.files");
     fetch_all!(on, Step, sql, from, most)
 }
 
 /// The same with no more of a text than its first letter.
 pub(in crate::chat) async fn ancestors_without_text(on: &mut impl On, from: MessageId, most: i64) -> Result<Vec<Step>> {
-    let sql = ancestors!("m.id, m.parent_id, m.seq, m.role, m.status, substr(m.content, 1, 1) as content");
+    let sql = ancestors!("m.id, m.parent_id, m.seq, m.role, m.status, substr(m.content, 1, 1) as content, m.files");
     fetch_all!(on, Step, sql, from, most)
 }
 
