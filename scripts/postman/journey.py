@@ -5,6 +5,14 @@ the bodies that the document has as examples, and a test of the status.
 """
 
 import json
+from typing import NamedTuple
+
+
+class File(NamedTuple):
+    """A body that is a file, by its path from the repository's root."""
+
+    path: str
+
 
 # A new number each time, so that the collection can be run again and again.
 NEW_NUMBER = "pm.collectionVariables.set('{}', '+9198' + String(Math.floor(Math.random() * 1e8)).padStart(8, '0'));"
@@ -184,7 +192,7 @@ VALUES = {
     "/auth/sessions": {"scope": "others"},
     "/billing/return": {"session_id": "{{checkout}}"},
     "/search": {"q": "hello"},
-    "/chatroom/{id}": {"id": "{{room}}", "message_id": "{{reply}}"},
+    "/chatroom/{id}": {"id": "{{room}}", "message_id": "{{reply}}", "attachment_id": "{{attachment}}"},
 }
 
 # Calls that need their own body, prepare or keep something, are answered with an error on purpose, or come in this order
@@ -229,6 +237,15 @@ CALLS = {
     "POST /auth/reset-password": {
         "body": {"mobile": "{{mobile}}", "otp": "{{otp}}", "new_password": "{{password}}"},
     },
+    "POST /chatroom/{id}/attachments": {
+        "body": File("docs/pixel.png"),
+        "after": [BODY, keep("attachment", "body.id"), *test(
+            "known by its content",
+            "pm.expect(body).to.include({ name: 'pixel.png', media_type: 'image/png' });",
+        )],
+    },
+    "GET /chatroom/{id}/attachments/{attachment_id}": {},
+    "DELETE /chatroom/{id}/attachments/{attachment_id}": {},
     "POST /chatroom/create": {"after": [keep("other_room", "pm.response.json().id")]},
     "PATCH /chatroom/{id}/messages/{message_id}": {"values": {"message_id": "{{message}}"}},
     "DELETE /chatroom/{id}": {"values": {"id": "{{other_room}}"}},

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-from journey import CALLS, LATER_FOLDERS, STEPS, VALUES, test
+from journey import CALLS, LATER_FOLDERS, STEPS, VALUES, File, test
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COLLECTION = ROOT / "docs/postman_collection.json"
@@ -76,9 +76,12 @@ def example_of(operation):
 
 
 def payload(body):
-    """A body as Postman has it: JSON, or the pairs of a form."""
+    """A body as Postman has it: JSON, the pairs of a form, or a file."""
     if body is None:
         return {"header": []}
+    if isinstance(body, File):
+        part = {"key": "file", "type": "file", "src": body.path}
+        return {"header": [], "body": {"mode": "formdata", "formdata": [part]}}
     if isinstance(body, list):
         return {"header": [], "body": {"mode": "urlencoded", "urlencoded": [{"key": key, "value": value} for key, value in body]}}
     raw = json.dumps(body, indent=2, ensure_ascii=False)

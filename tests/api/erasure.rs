@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::auth::other_than;
+use crate::harness::files::png;
 use crate::harness::shop::event;
 use crate::harness::{Person, TestApp};
 
@@ -81,6 +82,17 @@ async fn sign_up(app: &TestApp) -> Person<'_> {
     person
 }
 
+/// A picture with the person's own words in it.
+fn file() -> Vec<u8> {
+    [png(100), b"zygomorphic".to_vec()].concat()
+}
+
+/// The files in the folder in which a person's words stand.
+fn traces_in_files(app: &TestApp) -> usize {
+    let has_trace = |content: Vec<u8>| content.windows(11).any(|words| words == b"zygomorphic");
+    app.objects().into_iter().filter(|path| has_trace(std::fs::read(path).expect("a file"))).count()
+}
+
 /// Somebody who has left a trace everywhere, and whom Stripe knows.
 async fn lives(app: &TestApp, ada: &Person<'_>) -> String {
     let room =
@@ -90,7 +102,17 @@ async fn lives(app: &TestApp, ada: &Person<'_>) -> String {
     app.gemini.script(Rule::say("quixotry of the zygomorphic kind"));
     call.json(&json!({"content": "zygomorphic, if you please"})).send().await.expect(202);
     app.settle().await;
+    let (used, unused) =
+        (ada.uploads(&room, "zygomorphic.png", &file()).await, ada.uploads(&room, "quixotry", &file()).await);
+    assert_ne!(used, unused);
+    // Too much for the little that the model is shown here: the message stays, and carries its file.
+    let roomy = app.reset(|settings| settings.gemini.context_max_tokens = 32_000).await;
+    ada.at(&roomy).say_with(&room, "with a file", &[&used]).await.expect(202);
+    // Another process's bell is not heard here.
+    app.app.live.ring_for_jobs();
+    app.settle().await;
     let deleted = ada.new_room().await;
+    ada.uploads(&deleted, "zygomorphic", &file()).await;
     ada.hears(&deleted, "quixotry").await;
     // Long enough to be summed up.
     for _ in 0..8 {
@@ -115,11 +137,13 @@ async fn nothing_is_left_of_somebody_who_goes_while_stripe_is_down() {
     let (ada, bob) = (sign_up(&app).await, app.sign_up().await);
     let others = bob.new_room().await;
     bob.hears(&others, "zygotes").await;
+    bob.uploads(&others, "bob.png", &png(100)).await;
     let room = lives(&app, &ada).await;
     let (customer, sub) = (ada.customer().await, ada.subscriptions().await.remove(0));
     let words = [marks(&ada).await, vec![customer.clone(), sub.clone(), room.clone()]].concat();
     let otp = app.code(NUMBER, "confirm").await;
     assert!(traces(&app, &words).await.len() > 20);
+    assert_eq!(traces_in_files(&app), 2);
 
     // One answer is being written.
     app.gemini.script(Rule::words(5).hold(2));
@@ -129,7 +153,9 @@ async fn nothing_is_left_of_somebody_who_goes_while_stripe_is_down() {
     let receipt = ada.post("/user/me/delete", json!({"otp": otp})).await.expect(202).json();
     assert!(receipt["completed_at"].is_string(), "{receipt}");
     let erased = &receipt["erased"];
-    assert_eq!((&erased["chatrooms"], &erased["messages"]), (&json!(1), &json!(20)), "{receipt}");
+    assert_eq!((&erased["chatrooms"], &erased["messages"]), (&json!(1), &json!(22)), "{receipt}");
+    assert_eq!(erased["attachments"], 2, "{receipt}");
+    assert_eq!(app.objects().len(), 1, "another's file stays");
     assert_eq!((&erased["sessions"], &erased["subscriptions"]), (&json!(1), &json!(1)), "{receipt}");
     assert_eq!(ada.post("/user/me/delete", json!({"otp": "123456"})).await.expect(401).code(), "session_ended");
 

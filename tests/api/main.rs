@@ -2,6 +2,10 @@
 //!
 //! On SQLite unless `TEST_DATABASE_URL` names a PostgreSQL server. Begin at [`harness::TestApp`].
 
+mod attachments;
+mod attachments_asked;
+mod attachments_gone;
+mod attachments_s3;
 mod auth;
 mod billing;
 mod bodies;

@@ -95,6 +95,30 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
+#[test]
+fn doctor_tells_where_attachments_lie_and_whether_it_can_be_reached() {
+    let folder = folder();
+    let found = |settings: &[(&str, &str)]| {
+        let output = run(folder.path(), &["doctor", "--json"], settings);
+        let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let findings = told["findings"].as_array().expect("findings").clone();
+        let finding = findings.into_iter().find(|one| one["what"] == "attachments").expect("one about attachments");
+        (finding["verdict"].clone(), finding["detail"].as_str().expect("words").to_owned())
+    };
+    let (verdict, detail) = found(&[]);
+    assert!(verdict == "ok" && detail.ends_with("data/attachments"), "{verdict} {detail}");
+    let nobody = [
+        ("OBJECT_STORE_URL", "s3://files"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("AWS_ACCESS_KEY_ID", "AKID"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+    ];
+    let (verdict, detail) = found(&nobody);
+    assert!(verdict == "wrong" && detail.starts_with("the bucket files: "), "{verdict} {detail}");
+    assert!(!detail.contains("hunter2"));
+    assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
+}
+
 #[tokio::test]
 async fn doctor_runs_beside_a_server_and_changes_nothing() {
     let folder = folder();

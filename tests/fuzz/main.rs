@@ -155,6 +155,7 @@ async fn stored(app: &TestApp) -> Stored {
         (select cast(coalesce(sum(length(mobile) + length(coalesce(username, '')) + length(coalesce(password_hash, ''))), 0)
                      as bigint) from users),
         (select count(*) from billing_accounts) + (select count(*) from checkouts)
-            + (select count(*) from subscriptions) + (select count(*) from stripe_events)";
+            + (select count(*) from subscriptions) + (select count(*) from stripe_events)
+            + (select count(*) from attachments) + (select count(*) from objects_to_delete)";
     fetch_one!(&mut reader, Stored, sql).expect("the rows are counted")
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use crate::harness::files::{FORM, form, png};
 use crate::harness::{Call, TestApp, WEBHOOK_SECRET};
 use crate::mutation;
 use crate::random::Random;
@@ -93,6 +94,7 @@ impl Request {
             let id = match before {
                 "chatroom" => &stage.room,
                 "messages" => &stage.message,
+                "attachments" => &stage.attachment,
                 "sessions" => &stage.session,
                 _ => "swagger-ui.css",
             };
@@ -139,6 +141,12 @@ impl Request {
     }
 
     fn add_body(&mut self, declared: &Value, stage: &Stage, random: &mut Random) {
+        if !declared["content"]["multipart/form-data"].is_null() {
+            let name = random.text(20).replace(['"', '\\'], "");
+            self.body = Some(form(&format!("x{name}"), &png(40 + random.below(2_000))));
+            self.headers.push(("content-type".to_owned(), FORM.to_owned()));
+            return;
+        }
         let schema = &declared["content"]["application/json"]["schema"];
         if schema.is_null() || declared["required"] != json!(true) && random.one_in(5) {
             return;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::harness::files::png;
 use crate::harness::shop::event;
 use crate::harness::{Person, TestApp};
 use crate::random::Random;
@@ -19,6 +20,7 @@ pub(crate) struct Stage {
     pub(crate) session: String,
     pub(crate) room: String,
     pub(crate) message: String,
+    pub(crate) attachment: String,
     /// What only its owner knows, by the name of the field it goes into.
     pub(crate) known: BTreeMap<String, Value>,
     uses: u32,
@@ -32,6 +34,7 @@ impl Stage {
             session: person.session.to_string(),
             room: String::new(),
             message: String::new(),
+            attachment: String::new(),
             known: BTreeMap::new(),
             uses: 0,
         };
@@ -48,6 +51,8 @@ impl Stage {
 
     async fn furnish(&mut self, person: &Person<'_>, operation: &Operation) {
         self.room = person.new_room().await;
+        self.attachment = person.uploads(&self.room, "a.png", &png(100)).await;
+        self.know("attachments", &json!([]));
         let accepted = person.ask(&self.room, "hello").await;
         // Only a person's message can be edited.
         let of = if operation.method == "PATCH" { "message" } else { "reply" };

@@ -1,17 +1,19 @@
 //! A running service: a server on a port of its own, a database of its own, a clock that stands still.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gemini_backend::app::App;
 use gemini_backend::clock::{Clock, Moment};
-use gemini_backend::config::Settings;
+use gemini_backend::config::{FilesPlace, Settings};
 use gemini_backend::gemini::{Client, Timeouts};
 use gemini_backend::ids::{SessionId, UserId};
 use gemini_backend::sandbox::gemini::{Ended, Entry, Options, Running, start as start_gemini};
 use gemini_backend::sandbox::stripe;
 use gemini_backend::{execute, fetch_one, jobs, serve, store, transaction, worker};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -46,6 +48,7 @@ pub(crate) const WEBHOOK_SECRET: &str = "whsec_of_the_tests";
 #[derive(Debug)]
 struct Ground {
     database: Database,
+    files: TempDir,
     _sandboxes: DropGuard,
 }
 
@@ -107,7 +110,9 @@ impl TestApp {
         let gemini = start_gemini(([127, 0, 0, 1], 0).into(), options, stop.clone()).await.expect("a free port");
         let mut settings = Settings::development();
         let seller = if sells { Some(open_shop(&mut settings, &listener, &clock, &stop).await) } else { None };
-        let ground = Ground { database: Database::create().await, _sandboxes: stop.drop_guard() };
+        let files = tempfile::tempdir().expect("a temporary folder");
+        settings.files.place = FilesPlace::Folder(files.path().join("attachments"));
+        let ground = Ground { database: Database::create().await, files, _sandboxes: stop.drop_guard() };
         ground.database.url().clone_into(&mut settings.database.url);
         settings.database.max_connections = 8;
         settings.gemini.base_url = Some(gemini.base_url());
@@ -257,6 +262,19 @@ impl TestApp {
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         let mut reader = self.app.store.read().await.expect("a connection");
         fetch_one!(&mut reader, (i64,), sql).expect("a number").0
+    }
+
+    /// The files in the folder of attachments, whole or not.
+    pub(crate) fn objects(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.ground.files.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() { folders.push(path) } else { found.push(path) }
+            }
+        }
+        found
     }
 
     async fn jobs_at_work(&self) -> i64 {

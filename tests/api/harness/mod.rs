@@ -9,8 +9,10 @@ mod called;
 pub(crate) mod chat;
 mod contract;
 mod database;
+pub(crate) mod files;
 pub(crate) mod live;
 mod person;
+pub(crate) mod s3;
 pub(crate) mod shop;
 mod strict;
 
