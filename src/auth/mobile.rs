@@ -52,6 +52,12 @@ impl Mobile {
         &self.0
     }
 
+    /// No number of any country's: it was taken as it is, which only `MOBILE_NUMBERS=lenient` does.
+    #[must_use]
+    pub fn is_as_typed(&self) -> bool {
+        !self.0.starts_with('+')
+    }
+
     #[must_use]
     pub fn country(&self) -> Country {
         Country::of(&self.0)

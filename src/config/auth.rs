@@ -61,7 +61,7 @@ static AUTO_SIGNUP: Setting =
 static LEGACY_SIGNUP: Setting = Setting::new(
     "LEGACY_SIGNUP",
     Preset::Unset("true in development and where MOBILE_NUMBERS is lenient"),
-    "Whether a sign-up's password counts without its token, when the code is verified from the same address within 10 minutes.",
+    "Whether a sign-up's password counts without its token, when the code is verified from the same address within 10 minutes; and whether a sign-up of nothing but a number is sent a code.",
 );
 static DEFAULT_COUNTRY: Setting =
     Setting::new("DEFAULT_COUNTRY", Preset::Always("IN"), "The country of numbers without +, two letters.");

@@ -151,7 +151,7 @@ impl Settings {
         let (server, database) = (server::read(&mut reader), database::read(&mut reader));
         let (redis, auth) = (redis::read(&mut reader), auth::read(&mut reader));
         let settings = Self {
-            sms: sms::read(&mut reader, &auth.otp_delivery),
+            sms: sms::read(&mut reader, &auth),
             server,
             database,
             redis,

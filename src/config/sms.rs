@@ -2,10 +2,10 @@
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
 
-use super::OtpDelivery;
 use super::parse::{self, Parsed};
 use super::reader::Reader;
 use super::setting::{Preset, Setting};
+use super::{Auth, MobileNumbers};
 
 /// Money is whole millionths of the currency that prices and cap are written in.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl Sms {
 static COUNTRIES: Setting = Setting::new(
     "SMS_COUNTRIES",
     Preset::Unset("all in development; must be set in production"),
-    "Countries that codes may be sent to, two letters each: IN,US. Numbers of others are refused.",
+    "Countries that codes may be sent to, two letters each: IN,US. Numbers of others are refused; those of no country, which MOBILE_NUMBERS=lenient takes, are not.",
 );
 static PRICES: Setting = Setting::new(
     "SMS_PRICES",
@@ -87,7 +87,7 @@ static PUMPING_HELD: Setting =
 pub(super) static SETTINGS: [&Setting; 6] =
     [&COUNTRIES, &PRICES, &DAILY_CAP, &PUMPING_SENDS, &PUMPING_VERIFIED, &PUMPING_HELD];
 
-pub(super) fn read(reader: &mut Reader<'_>, delivery: &OtpDelivery) -> Sms {
+pub(super) fn read(reader: &mut Reader<'_>, auth: &Auth) -> Sms {
     let sms = Sms {
         countries: reader.optional(&COUNTRIES, countries),
         prices: reader.optional(&PRICES, prices).unwrap_or_default(),
@@ -98,8 +98,8 @@ pub(super) fn read(reader: &mut Reader<'_>, delivery: &OtpDelivery) -> Sms {
             held_sends_an_hour: reader.value(&PUMPING_HELD, parse::number(1..=1_000_000)),
         },
     };
-    check_prices(reader, &sms);
-    if reader.is_production() && delivery.is_paid() {
+    check_prices(reader, &sms, auth.mobile_numbers == MobileNumbers::Lenient);
+    if reader.is_production() && auth.otp_delivery.is_paid() {
         if !reader.is_set(&COUNTRIES) {
             reader.problem(COUNTRIES.name, "is missing: production sends codes to no country that is not named");
         }
@@ -110,12 +110,16 @@ pub(super) fn read(reader: &mut Reader<'_>, delivery: &OtpDelivery) -> Sms {
     sms
 }
 
-/// A cap without a price for each country would be none.
-fn check_prices(reader: &mut Reader<'_>, sms: &Sms) {
+/// A cap without a price for each country would be none, nor one without a price for numbers of no country where they are
+/// taken.
+fn check_prices(reader: &mut Reader<'_>, sms: &Sms, is_lenient: bool) {
     if sms.daily_cap.is_none() || reader.is_set(&PRICES) && sms.prices.0.is_empty() {
         return;
     }
-    let allowed: Vec<_> = sms.countries.as_ref().map_or(vec![None], |all| all.iter().copied().map(Some).collect());
+    let mut allowed: Vec<_> = sms.countries.iter().flatten().copied().map(Some).collect();
+    if is_lenient || sms.countries.is_none() {
+        allowed.push(None);
+    }
     let unpriced: Vec<_> = allowed
         .into_iter()
         .filter(|country| sms.prices.of(*country).is_none())

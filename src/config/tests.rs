@@ -194,8 +194,14 @@ fn a_cap_needs_a_price_for_every_country() {
     let told = |pairs: &[(&str, &str)]| load(pairs, "").map(|_| ()).expect_err("a cap without prices");
     assert_eq!(
         told(&[("SMS_DAILY_CAP", "5"), ("SMS_COUNTRIES", "IN,US,GB"), ("SMS_PRICES", "+1=0.0079")]),
-        ["SMS_PRICES: has no price for IN, GB, which SMS_DAILY_CAP needs"]
+        ["SMS_PRICES: has no price for IN, GB, *, which SMS_DAILY_CAP needs"],
+        "with the numbers of no country, which are taken here"
     );
+    let priced = [("SMS_DAILY_CAP", "5"), ("SMS_PRICES", "IN=1")];
+    load(&production(&priced), "").expect("each has its price");
+    let lenient = [priced[0], priced[1], ("MOBILE_NUMBERS", "lenient")];
+    let problems = load(&production(&lenient), "").map(|_| ()).expect_err("numbers of no country have none");
+    assert_eq!(problems, ["SMS_PRICES: has no price for *, which SMS_DAILY_CAP needs"]);
     assert_eq!(
         told(&[("SMS_DAILY_CAP", "5"), ("SMS_PRICES", "IN=1")]),
         ["SMS_PRICES: has no price for *, which SMS_DAILY_CAP needs"]
