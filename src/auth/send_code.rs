@@ -44,31 +44,63 @@ pub enum SendError {
 /// Counted, paid for and promised in one transaction: a refusal sends nothing and leaves the code before it alive.
 pub async fn send_code(app: &App, mobile: &Mobile, purpose: Purpose, may_show: bool) -> Result<Sent, SendError> {
     let now = app.clock.now();
-    let is_shown = matches!(app.settings.auth.otp_delivery, OtpDelivery::Response);
-    let (code, promised) = crate::transaction!(app.store, |tx| {
+    let going = crate::transaction!(app.store, |tx| {
         sql::lock_number(tx, mobile).await?;
-        if let Err(until) = marks::check(tx, mobile, Mark::Sent, &allowances(app), now).await? {
-            return Err(SendError::TooMany { now, until });
-        }
-        let code = living_or_new(tx, app, mobile, purpose, now).await?;
-        marks::add(tx, mobile, Mark::Sent, now).await?;
-        if !is_shown {
-            jobs::enqueue_house(tx, &Job::SendCode { id: code.id }, now).await?;
-        }
-        Ok((code, promise(tx, app, mobile, now).await?))
+        promise_code(tx, app, mobile, purpose, now).await
     })?;
-    if let Some(promised) = promised {
-        promised.tell();
+    Ok(going.sent(app, may_show, now))
+}
+
+/// A code that goes out once the transaction that promised it has committed.
+pub(super) struct Going {
+    code: sql::Unspent,
+    price: Option<Promised>,
+}
+
+/// Counts, pays for and promises a code; the number is locked. The caller's transaction must not commit after a refusal.
+pub(super) async fn promise_code(
+    tx: &mut Tx,
+    app: &App,
+    mobile: &Mobile,
+    purpose: Purpose,
+    now: Moment,
+) -> Result<Going, SendError> {
+    if let Err(until) = marks::check(tx, mobile, Mark::Sent, &allowances(app), now).await? {
+        return Err(SendError::TooMany { now, until });
     }
-    if !is_shown {
-        app.live.ring_for_jobs();
-    } else if !may_show {
-        tracing::warn!(to = %mobile.masked(), "a code was not shown: the request did not come from this machine. \
-            ALLOW_OTP_IN_RESPONSE=true shows codes to everybody");
+    let code = living_or_new(tx, app, mobile, purpose, now).await?;
+    marks::add(tx, mobile, Mark::Sent, now).await?;
+    if !is_shown(app) {
+        jobs::enqueue_house(tx, &Job::SendCode { id: code.id }, now).await?;
     }
-    let otp = (is_shown && may_show).then(|| app.keys.codes.code(&code.nonce, mobile.as_str(), purpose.as_str()));
-    let resend_in = code.created_at.plus(REPEATED).since(now);
-    Ok(Sent { expires_in: code.expires_at.since(now), resend_in, otp })
+    Ok(Going { price: promise(tx, app, mobile, now).await?, code })
+}
+
+/// Whether codes are in answers, and nowhere else.
+const fn is_shown(app: &App) -> bool {
+    matches!(app.settings.auth.otp_delivery, OtpDelivery::Response)
+}
+
+impl Going {
+    /// Once it has committed.
+    pub(super) fn sent(self, app: &App, may_show: bool, now: Moment) -> Sent {
+        let Self { code, price } = self;
+        if let Some(promised) = price {
+            promised.tell();
+        }
+        if !is_shown(app) {
+            app.live.ring_for_jobs();
+        } else if !may_show {
+            tracing::warn!(to = %code.mobile.masked(), "a code was not shown: the request did not come from this machine. \
+                ALLOW_OTP_IN_RESPONSE=true shows codes to everybody");
+        }
+        let digits = || app.keys.codes.code(&code.nonce, code.mobile.as_str(), code.purpose.as_str());
+        Sent {
+            expires_in: code.expires_at.since(now),
+            resend_in: code.created_at.plus(REPEATED).since(now),
+            otp: (is_shown(app) && may_show).then(digits),
+        }
+    }
 }
 
 /// Last of the transaction, because the rows of day and country are everybody's.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::marks::TEN_MINUTES;
-use super::{Device, Mobile, Plan, Role, User, sql};
+use super::send_code::{SendError, Sent, promise_code};
+use super::{Device, Mobile, Plan, Purpose, Role, User, sql};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::ids::UserId;
@@ -28,6 +29,8 @@ pub struct SignedUp {
     pub user: User,
     /// Proves at the verification that it is the same person's.
     pub token: String,
+    /// Older clients sign up with a number alone and wait for the code, which they never ask for.
+    pub sent: Option<Sent>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -37,12 +40,16 @@ pub enum SignUpError {
     #[error("too many sign-ups from this address")]
     TooMany(Standing),
     #[error(transparent)]
+    Code(#[from] SendError),
+    #[error(transparent)]
     Store(#[from] store::Error),
 }
 
-/// Keeps a sign-up until its number is verified. The only call that tells whether a number is taken.
-pub async fn sign_up(app: &App, wish: Wish, device: &Device) -> Result<SignedUp, SignUpError> {
+/// Keeps a sign-up until its number is verified. The only call that tells whether a number is taken. With `LEGACY_SIGNUP` one
+/// of a number and nothing else is sent its code, as if it had been asked for; `may_show` as there.
+pub async fn sign_up(app: &App, wish: Wish, device: &Device, may_show: bool) -> Result<SignedUp, SignUpError> {
     let now = app.clock.now();
+    let wants_code = app.settings.auth.legacy_signup && wish.username.is_none() && wish.password.is_none();
     let limit = Limit::new(app.settings.throttles.signups_by_address, TEN_MINUTES);
     app.limits.hit("sign-ups", &device.throttle_key, limit, now).await.map_err(SignUpError::TooMany)?;
     let password_hash = match wish.password {
@@ -56,16 +63,20 @@ pub async fn sign_up(app: &App, wish: Wish, device: &Device) -> Result<SignedUp,
         address: device.address.clone(),
         created_at: now,
     };
-    crate::transaction!(app.store, |tx| {
+    let going = crate::transaction!(app.store, |tx| {
         sql::lock_number(tx, &wish.mobile).await?;
         if sql::user_by_mobile(tx, &wish.mobile).await?.is_some() {
             return Err(SignUpError::MobileTaken);
         }
         sql::insert_signup(tx, &wish.mobile, &signup, now.plus(WAITS)).await?;
-        Ok(())
+        if !wants_code {
+            return Ok(None);
+        }
+        Ok(Some(promise_code(tx, app, &wish.mobile, Purpose::Login, now).await?))
     })?;
+    let sent = going.map(|going| going.sent(app, may_show, now));
     let token = app.keys.signup.seal(signup.id.0, 0);
-    Ok(SignedUp { user: user_of(&wish.mobile, Some(&signup), signup.id, now), token })
+    Ok(SignedUp { user: user_of(&wish.mobile, Some(&signup), signup.id, now), token, sent })
 }
 
 /// What a verification brings along to prove that a sign-up was the same person's.

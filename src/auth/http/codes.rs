@@ -67,6 +67,7 @@ pub(super) async fn forgot(
     Ok((SECRET, Json(SentView::from(sent))).into_response())
 }
 
-fn may_see_codes(app: &App, device: &Device) -> bool {
+/// Whether a code may stand in the answer.
+pub(super) fn may_see_codes(app: &App, device: &Device) -> bool {
     device.is_local_and_direct || app.settings.auth.allow_otp_in_response
 }

@@ -37,6 +37,7 @@ impl From<SignUpError> for ApiError {
         match error {
             SignUpError::MobileTaken => Self::new(Code::MobileTaken),
             SignUpError::TooMany(standing) => standing.into(),
+            SignUpError::Code(refused) => refused.into(),
             SignUpError::Store(cause) => cause.into(),
         }
     }

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::cookie::{Carried, Delivery, SECRET};
-use super::fields;
 use super::views::{SignedUpView, TokenPairView};
+use super::{codes, fields};
 use crate::app::App;
 use crate::auth::{self, Device, Presented, Purpose, SignedIn, Wish};
 use crate::http::{ApiError, Code, Json};
@@ -89,8 +89,12 @@ pub(super) struct PostLogout {
 
 #[utoipa::path(
     post, path = "/auth/signup", tag = "Sign-in", request_body = PostSignup,
-    responses((status = 201, description = "Waits for its code; ask for one with `/auth/send-otp`", body = SignedUpView)),
-    extensions(("x-problems" = json!(["mobile_taken", "rate_limited"]))),
+    responses((
+        status = 201,
+        description = "Waits for its code; ask for one with `/auth/send-otp`. With `LEGACY_SIGNUP` a number alone is sent one",
+        body = SignedUpView,
+    )),
+    extensions(("x-problems" = json!(["mobile_taken", "rate_limited", "sms_budget_exhausted"]))),
 )]
 pub(super) async fn sign_up(
     State(app): State<Arc<App>>,
@@ -100,7 +104,7 @@ pub(super) async fn sign_up(
     let mobile = fields::reachable_mobile(&app, &body.mobile)?;
     let password = body.password.map(|password| fields::new_password("password", password)).transpose()?;
     let wish = Wish { mobile, username: fields::username(body.username)?, password };
-    let made = auth::sign_up(&app, wish, &device).await?;
+    let made = auth::sign_up(&app, wish, &device, codes::may_see_codes(&app, &device)).await?;
     Ok((StatusCode::CREATED, SECRET, Json(SignedUpView::from(made))).into_response())
 }
 

@@ -46,12 +46,16 @@ pub(super) struct SignedUpView {
     /// To be given back at the verification: it proves that the password is the same person's.
     #[schema(example = "AZn3qtaofRCcnjsfDF1-IgAAAAAAAAAB")]
     signup_token: String,
+    /// The code, if one was sent: in development only, to this machine only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "271828")]
+    otp: Option<String>,
 }
 
 impl From<SignedUp> for SignedUpView {
     fn from(made: SignedUp) -> Self {
         let user = UserView { mobile_verified: false, ..made.user.into() };
-        Self { user, signup_token: made.token }
+        Self { user, signup_token: made.token, otp: made.sent.and_then(|sent| sent.otp) }
     }
 }
 

@@ -169,6 +169,43 @@ async fn a_number_is_taken_once_it_is_verified() {
 }
 
 #[tokio::test]
+async fn a_number_alone_is_sent_its_code_where_older_clients_sign_up() {
+    let app = TestApp::start().await;
+    let signup = app.tell("/auth/signup", json!({"mobile": ADA})).await.expect(201).json();
+    let otp = signup["otp"].as_str().expect("a code");
+    // Who asks for one as well is told the same.
+    assert_eq!(app.code(ADA, "login").await, otp);
+    let pair = app.verify(ADA, otp).await.expect(200).json();
+    assert_eq!(pair["user"]["id"], signup["user"]["id"]);
+    for more in [json!({"password": PASSWORD}), json!({"username": "Bob"})] {
+        let mut wish = json!({"mobile": BOB});
+        wish.as_object_mut().expect("members").extend(more.as_object().expect("members").clone());
+        let answer = app.tell("/auth/signup", wish).await.expect(201).json();
+        assert!(answer.get("otp").is_none(), "{answer}");
+    }
+    assert_eq!(app.count("select count(*) from codes").await, 1);
+    let forwarded = app.post("/auth/signup").header("x-forwarded-for", "203.0.113.9").json(&json!({"mobile": BOB}));
+    let answer = forwarded.send().await.expect(201).json();
+    assert!(answer.get("otp").is_none(), "it is for this machine only: {answer}");
+    assert_eq!(app.count("select count(*) from codes").await, 2);
+}
+
+#[tokio::test]
+async fn the_codes_of_sign_ups_are_counted_like_all_others() {
+    let app = TestApp::start().await;
+    for _ in 0..5 {
+        app.tell("/auth/signup", json!({"mobile": ADA})).await.expect(201);
+    }
+    let refused = app.tell("/auth/signup", json!({"mobile": ADA})).await.expect(429);
+    assert_eq!(refused.code(), "rate_limited");
+    assert_eq!(app.count("select count(*) from signups").await, 5, "what is refused is not kept");
+    assert_eq!(app.tell("/auth/send-otp", json!({"mobile": ADA})).await.expect(429).code(), "rate_limited");
+    let app = app.reset(|settings| settings.auth.legacy_signup = false).await;
+    let answer = app.tell("/auth/signup", json!({"mobile": ADA})).await.expect(201).json();
+    assert!(answer.get("otp").is_none(), "{answer}");
+}
+
+#[tokio::test]
 async fn where_signing_up_is_closed_only_who_signed_up_comes_in() {
     let app = TestApp::with(|settings| settings.auth.auto_signup = false).await;
     let otp = app.code(BOB, "login").await;
