@@ -1,4 +1,5 @@
-//! Rooms import from floors below theirs, never from above, and rooms of one floor do not know each other.
+//! Rooms import from floors below theirs, never from above, and rooms of one floor do not know each other. And the
+//! measurement says to the database what the server says.
 
 use std::path::Path;
 
@@ -151,4 +152,36 @@ fn a_bad_import_is_found_however_it_is_written() {
     for (path, text) in good {
         assert_eq!(faults(path, text, &macros), Vec::<String>::new(), "{path}: {text}");
     }
+}
+
+/// The statements that a text holds, a space between two words.
+fn statements(text: &str) -> Vec<String> {
+    let verbs = ["select ", "insert ", "update ", "delete "];
+    let (mut found, mut literal, mut letters) = (Vec::new(), None::<String>, text.chars());
+    while let Some(letter) = letters.next() {
+        match (letter, &mut literal) {
+            ('"', None) => literal = Some(String::new()),
+            ('"', Some(_)) => found.extend(literal.take()),
+            ('\\', Some(_)) => drop(letters.next()),
+            (letter, Some(literal)) => literal.push(letter),
+            (_, None) => {}
+        }
+    }
+    found.retain(|literal| verbs.iter().any(|verb| literal.starts_with(verb)));
+    found.iter().map(|literal| in_one_line(literal)).collect()
+}
+
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn what_is_measured_beside_the_server_are_its_own_statements() {
+    let bench = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/speed/statements.rs");
+    let measured = statements(&std::fs::read_to_string(bench).expect("the measurement's statements"));
+    assert_eq!(measured.len(), 11, "{measured:#?}");
+    let house: Vec<_> = sources().iter().map(|(_, text)| in_one_line(text)).collect();
+    let strange: Vec<_> =
+        measured.iter().filter(|sql| !house.iter().any(|text| text.contains(&format!("\"{sql}\"")))).collect();
+    assert!(strange.is_empty(), "the server does not say: {strange:#?}");
 }

@@ -52,42 +52,49 @@ async fn main() -> anyhow::Result<()> {
     }
     let quick = words.iter().any(|word| word == "--quick");
     let only: Vec<&String> = words.iter().filter(|word| !word.starts_with("--")).collect();
-    let report = measure_all(Scale { divisor: if quick { 50 } else { 1 } }, &only).await?;
-    print!("{}", report.to_markdown());
+    let mut report = Report::default();
+    let measured = measure_all(Scale { divisor: if quick { 50 } else { 1 } }, &only, &mut report).await;
+    // What was measured before something failed stands, too.
+    if !report.is_empty() {
+        print!("{}", report.to_markdown());
+        if measured.is_err() {
+            println!("\nWhat is missing was not measured: this run failed before its end.");
+        }
+    }
+    measured?;
     anyhow::ensure!(report.is_good() || quick, "a figure is not what it should be");
     Ok(())
 }
 
 /// Everything, one after the other; `only` names what to measure, all of it when it is empty.
-async fn measure_all(scale: Scale, only: &[&String]) -> anyhow::Result<Report> {
-    let mut report = Report::default();
+async fn measure_all(scale: Scale, only: &[&String], report: &mut Report) -> anyhow::Result<()> {
     let wanted = |name: &str| only.is_empty() || only.iter().any(|word| *word == name);
     for engine in Engine::all()? {
         let name = engine.name();
         if wanted("start") {
-            start::measure(&engine, scale, &mut report).await.with_context(|| format!("start, {name}"))?;
+            start::measure(&engine, scale, report).await.with_context(|| format!("start, {name}"))?;
         }
         if wanted("rooms") {
-            rooms::measure(&engine, scale, &mut report).await.with_context(|| format!("rooms, {name}"))?;
+            rooms::measure(&engine, scale, report).await.with_context(|| format!("rooms, {name}"))?;
         }
         if wanted("accept") {
-            accept::measure(&engine, scale, &mut report).await.with_context(|| format!("accept, {name}"))?;
+            accept::measure(&engine, scale, report).await.with_context(|| format!("accept, {name}"))?;
         }
         if wanted("replies") {
-            replies::measure(&engine, scale, &mut report).await.with_context(|| format!("replies, {name}"))?;
+            replies::measure(&engine, scale, report).await.with_context(|| format!("replies, {name}"))?;
         }
         if wanted("live") {
-            live::measure(&engine, scale, &mut report).await.with_context(|| format!("live, {name}"))?;
+            live::measure(&engine, scale, report).await.with_context(|| format!("live, {name}"))?;
         }
         if wanted("claim") {
-            claim::measure(&engine, scale, &mut report).await.with_context(|| format!("claim, {name}"))?;
+            claim::measure(&engine, scale, report).await.with_context(|| format!("claim, {name}"))?;
         }
         if wanted("search") {
-            search::measure(&engine, scale, &mut report).await.with_context(|| format!("search, {name}"))?;
+            search::measure(&engine, scale, report).await.with_context(|| format!("search, {name}"))?;
         }
         if wanted("webhooks") {
-            webhooks::measure(&engine, scale, &mut report).await.with_context(|| format!("webhooks, {name}"))?;
+            webhooks::measure(&engine, scale, report).await.with_context(|| format!("webhooks, {name}"))?;
         }
     }
-    Ok(report)
+    Ok(())
 }

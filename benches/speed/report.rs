@@ -48,6 +48,10 @@ impl Report {
         self.lines.iter().all(|line| line.met != Some(false))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     pub(crate) fn to_markdown(&self) -> String {
         let mut text = String::from("| what | measured | should be | |\n|---|---|---|---|\n");
         for line in &self.lines {
