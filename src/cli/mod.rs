@@ -98,12 +98,21 @@ fn run(command: Option<Command>, out: Out) -> Result {
     }
 }
 
+/// Once the work is done nothing is waited for: dropped, the runtime would wait for whatever blocks a thread of its own (a
+/// name that is looked up, a password that is hashed) as long as that takes.
 fn wait_for(work: impl Future<Output = Result>) -> Result {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    done
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
 
     fn hold(command: &mut clap::Command, path: &str) {
@@ -114,6 +123,27 @@ mod tests {
             let path = format!("{path} {}", below.get_name());
             hold(below, &path);
         }
+    }
+
+    #[test]
+    fn what_blocks_a_thread_keeps_no_command_from_its_end() {
+        let (go_on, blocked) = mpsc::channel::<()>();
+        let (ends, ended) = mpsc::channel();
+        let command = thread::spawn(move || {
+            let (blocks, is_blocked) = tokio::sync::oneshot::channel();
+            let done = wait_for(async {
+                tokio::task::spawn_blocking(move || {
+                    let _ = blocks.send(());
+                    let _ = blocked.recv();
+                });
+                Ok(is_blocked.await?)
+            });
+            ends.send(done.is_ok()).expect("somebody waits for it");
+        });
+        let is_over = ended.recv_timeout(Duration::from_secs(60));
+        drop(go_on);
+        command.join().expect("no panic");
+        assert_eq!(is_over, Ok(true));
     }
 
     #[test]
