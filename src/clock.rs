@@ -19,6 +19,11 @@ use tokio::time::Instant;
 /// How far the measured offset to the database's clock may be off before leases and the day are not trusted.
 pub const UNSURE: Duration = Duration::from_secs(1);
 
+/// How long an offset is good for.
+const GOOD: i64 = 60_000;
+/// And how long it is kept before one that is less exact, so that it is renewed well before it is over.
+const KEPT: i64 = 30_000;
+
 const RFC3339_MILLIS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -200,15 +205,21 @@ impl Clock {
         })
     }
 
-    /// Takes in one reading of the database's clock, `asked` being the local time just before the question.
-    /// The truth lies within the time the question took.
-    pub fn follow(&self, asked: Instant, database: Moment) {
-        if let Kind::Database { start, offset, measured, error } = &*self.0 {
-            let round_trip = whole_millis(asked.elapsed());
-            offset.store(database.0 + round_trip / 2 - whole_millis(start.elapsed()), SeqCst);
-            error.store(round_trip / 2, SeqCst);
-            measured.store(whole_millis(start.elapsed()), SeqCst);
+    /// Takes in one reading of the database's clock, `asked` being the local time just before the question; whether it was
+    /// a quick one. The truth lies within the time the question took: one that took long does not replace a better one that
+    /// is still good.
+    pub fn follow(&self, asked: Instant, database: Moment) -> bool {
+        let Kind::Database { start, offset, measured, error } = &*self.0 else { return true };
+        let round_trip = whole_millis(asked.elapsed());
+        let (now, may_be_off) = (whole_millis(start.elapsed()), round_trip / 2);
+        let is_quick = may_be_off <= whole_millis(UNSURE);
+        let kept_for = if is_quick { KEPT } else { GOOD };
+        if may_be_off <= error.load(SeqCst) || now - measured.load(SeqCst) >= kept_for {
+            offset.store(database.0 + round_trip / 2 - now, SeqCst);
+            error.store(may_be_off, SeqCst);
+            measured.store(now, SeqCst);
         }
+        is_quick
     }
 
     /// Whether leases and the quota's day may be taken from this clock: measured within the last minute, to within a second.
@@ -217,7 +228,7 @@ impl Clock {
         match &*self.0 {
             Kind::Database { start, measured, error, .. } => {
                 let age = whole_millis(start.elapsed()) - measured.load(SeqCst);
-                error.load(SeqCst) <= whole_millis(UNSURE) && age < 60_000
+                error.load(SeqCst) <= whole_millis(UNSURE) && age < GOOD
             }
             Kind::System | Kind::Held(_) => true,
         }
@@ -280,15 +291,50 @@ mod tests {
         assert_eq!(midnight.next_midnight(), midnight.plus(Duration::from_hours(24)));
     }
 
-    #[test]
-    fn a_database_clock_is_unsure_until_it_was_measured_quickly() {
+    /// A question that took so long.
+    fn asked_for(seconds: u64) -> Instant {
+        Instant::now().checked_sub(Duration::from_secs(seconds)).expect("the machine is up for longer")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_clock_is_unsure_until_it_was_measured_quickly() {
         let clock = Clock::of_database();
         assert!(!clock.is_sure());
-        clock.follow(Instant::now(), Moment::from_millis(5_000));
-        assert!(clock.is_sure());
-        assert!(clock.now().millis() < 6_000);
-        let slow = Instant::now().checked_sub(Duration::from_secs(4)).expect("the machine is up for longer");
-        clock.follow(slow, Moment::from_millis(5_000));
+        assert!(!clock.follow(asked_for(4), Moment::from_millis(1_000)));
         assert!(!clock.is_sure());
+        assert!(clock.follow(Instant::now(), Moment::from_millis(5_000)));
+        assert!(clock.is_sure());
+        assert_eq!(clock.now().millis(), 5_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_measurement_spoils_no_good_clock_before_its_minute_is_over() {
+        let clock = Clock::of_database();
+        clock.follow(Instant::now(), Moment::from_millis(5_000));
+        for second in 1..60 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(!clock.follow(asked_for(4), Moment::from_millis(90_000)));
+            assert!(clock.is_sure(), "after {second} seconds");
+            assert_eq!(clock.now().millis(), 5_000 + 1_000 * second);
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!clock.is_sure(), "a minute without a quick one");
+        clock.follow(asked_for(4), Moment::from_millis(90_000));
+        assert_eq!((clock.now().millis(), clock.is_sure()), (92_000, false));
+        clock.follow(Instant::now(), Moment::from_millis(5_000));
+        assert_eq!((clock.now().millis(), clock.is_sure()), (5_000, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_less_exact_measurement_is_taken_well_before_the_better_one_is_over() {
+        let clock = Clock::of_database();
+        clock.follow(Instant::now(), Moment::from_millis(5_000));
+        for (after, shows) in [(10, 15_000), (10, 25_000), (9, 34_000), (1, 90_500)] {
+            tokio::time::advance(Duration::from_secs(after)).await;
+            assert!(clock.follow(asked_for(1), Moment::from_millis(90_000)));
+            assert_eq!((clock.now().millis(), clock.is_sure()), (shows, true));
+        }
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(clock.is_sure(), "it has a minute of its own");
     }
 }
