@@ -15,7 +15,7 @@ use crate::files::Files;
 use crate::gemini;
 use crate::ids::{ChatroomId, NodeId, UserId};
 use crate::keys::Keys;
-use crate::limits::Limits;
+use crate::limits::{Limits, Spent};
 use crate::live::Live;
 use crate::people::People;
 use crate::sms;
@@ -42,6 +42,8 @@ pub struct App {
     pub keys: Keys,
     pub live: Live,
     pub limits: Limits,
+    /// Of the day's tokens, as far as there is a budget.
+    pub spent: Spent,
     pub people: People,
     pub gemini: gemini::Client,
     /// What people attach.
@@ -81,6 +83,7 @@ impl App {
             traces: Traces::to(settings.server.otlp_endpoint.as_ref()).map_err(|error| BadKey(error.to_string()))?,
             live: Live::in_memory(signal.clone()),
             limits: Limits::in_memory(),
+            spent: Spent::default(),
             people: People::new(signal),
             room_lists: room_lists(),
             models: gemini::Catalog::default(),
@@ -95,28 +98,33 @@ impl App {
     }
 }
 
-/// How often the database is asked for the time.
+/// How often the database is asked for the time, and how soon again when it did not tell it well.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
+const CLOCK_AGAIN: Duration = Duration::from_secs(1);
 
 impl App {
-    /// Measures the clock against the database's, once; nothing to do where the machine's own clock counts.
-    pub async fn measure_clock(&self) -> store::Result<()> {
-        if self.clock.follows_database() {
-            let mut reader = self.store.read().await?;
-            let asked = Instant::now();
-            let (now,) = crate::fetch_one!(&mut reader, (Moment,), "select clock_timestamp()")?;
-            self.clock.follow(asked, now);
+    /// Measures the clock against the database's, once; nothing to do where the machine's own clock counts. False when it
+    /// took too long to be exact.
+    pub async fn measure_clock(&self) -> store::Result<bool> {
+        if !self.clock.follows_database() {
+            return Ok(true);
         }
-        Ok(())
+        let mut reader = self.store.read().await?;
+        let asked = Instant::now();
+        let (now,) = crate::fetch_one!(&mut reader, (Moment,), "select clock_timestamp()")?;
+        Ok(self.clock.follow(asked, now))
     }
 
     /// Measures the clock again and again until the app stops.
     pub async fn follow_clock(self: Arc<Self>) {
+        let mut pause = CLOCK_EVERY;
         while self.clock.follows_database() && !self.stop.is_cancelled() {
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                () = tokio::time::sleep(CLOCK_EVERY) => {
-                    if let Err(cause) = self.measure_clock().await {
+                () = tokio::time::sleep(pause) => {
+                    let measured = self.measure_clock().await;
+                    pause = if matches!(measured, Ok(true)) { CLOCK_EVERY } else { CLOCK_AGAIN };
+                    if let Err(cause) = measured {
                         tracing::warn!(%cause, "the database's clock could not be read");
                     }
                 }

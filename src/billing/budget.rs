@@ -26,11 +26,14 @@ pub async fn count_tokens(tx: &mut Tx, user: UserId, day: &str, tokens: Tokens) 
     sql::count_tokens(tx, user, day, tokens).await
 }
 
-/// Asks the database, when there is a budget at all. Replies in flight may still overshoot it.
+/// Looks at what is spent, when there is a budget at all: to the second of what other processes spend, exactly of what this
+/// one does. Replies in flight may still overshoot it.
 pub async fn budget(app: &App) -> Result<Budget> {
     let Some(most) = app.settings.gemini.daily_token_budget else { return Ok(Budget::Left) };
-    let spent = sql::tokens_of_day(&mut app.store.read().await?, &app.clock.now().day()).await?;
-    Ok(if u64::try_from(spent).unwrap_or(0) >= most { Budget::Exhausted } else { Budget::Left })
+    let now = app.clock.now();
+    let sum = async { sql::tokens_of_day(&mut app.store.read().await?, &now.day()).await };
+    let is_over = app.spent.is_over(i64::try_from(most).unwrap_or(i64::MAX), now, sum).await?;
+    Ok(if is_over { Budget::Exhausted } else { Budget::Left })
 }
 
 /// Deletes counts of days before `before`, at most `most`; how many went.

@@ -108,8 +108,8 @@ pub(super) async fn give_up(app: &App, claim: &Claim, asked: &Asked) -> Result<(
 }
 
 /// The metric of what was spent, once it is stored.
-pub(super) fn count(usage: Option<Usage>) {
+pub(super) fn count(app: &App, usage: Option<Usage>) {
     if let Some(usage) = usage {
-        count_tokens(usage);
+        count_tokens(app, usage);
     }
 }

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::ask::Asked;
 use super::{Fault, Usage, search, sql};
 use crate::app::App;
 use crate::billing::{self, Tokens};
 use crate::clock::Moment;
 use crate::ids::{ChatroomId, JobId, MessageId, UserId};
-use crate::jobs::{self, Claim, EndError, Job};
+use crate::jobs::{self, Claim, EndError, Job, Settled};
 use crate::store::{self, Tx};
 
-/// Between two tries to store an end while the database is away; the lease bounds how long that goes on.
+/// Between two tries to store an end while the database is away; the lease bounds how long that goes on: who has lost it
+/// tries once more, for it may have been an end of its own that took the job away.
 const DATABASE_PAUSE: Duration = Duration::from_millis(250);
 
 /// What became of one attempt.
@@ -114,7 +117,7 @@ impl<'a> Seen<'a> {
 /// name.
 ///
 /// # Errors
-/// When the claim is in other hands; then nothing else was written.
+/// When the claim is in other hands; then nothing else was written. When the database stays away and the claim is `lost`.
 pub(super) async fn settle(
     app: &App,
     claim: &Claim,
@@ -122,11 +125,19 @@ pub(super) async fn settle(
     verdict: &Verdict,
     seen: Seen<'_>,
     usage: Option<Usage>,
+    lost: &CancellationToken,
 ) -> Result<&'static str, EndError> {
+    let mut is_unsure = false;
     let outcome = loop {
-        match settle_once(app, claim, reply, verdict, seen, usage).await {
-            Err(EndError::Store(store::Error::Unavailable(cause))) => {
+        let is_last = lost.is_cancelled();
+        let settled = match settle_once(app, claim, reply, verdict, seen, usage).await {
+            Err(EndError::Lost) if is_unsure => settled_before(app, claim, verdict).await,
+            settled => settled,
+        };
+        match settled {
+            Err(EndError::Store(store::Error::Unavailable(cause))) if !is_last => {
                 tracing::warn!(%cause, %reply, "the end of a reply waits for the database");
+                is_unsure = true;
                 tokio::time::sleep(DATABASE_PAUSE).await;
             }
             Ok(outcome) => break outcome,
@@ -139,13 +150,25 @@ pub(super) async fn settle(
     };
     metrics::counter!("replies_total", "outcome" => outcome).increment(1);
     if let Some(usage) = usage {
-        count_tokens(usage);
+        count_tokens(app, usage);
     }
     if let Verdict::Failed { fault, .. } = verdict {
         tracing::warn!(%reply, attempt = claim.attempt, code = fault.code, "a reply failed");
     }
     app.live.ring_for_jobs();
     Ok(outcome)
+}
+
+/// The outcome that an earlier try stored, of which only the answer to its commit was lost.
+async fn settled_before(app: &App, claim: &Claim, verdict: &Verdict) -> Result<&'static str, EndError> {
+    match (jobs::settled(&app.store, claim).await?, verdict) {
+        // It was to be tried again, and was cancelled meanwhile.
+        (Some(Settled::Ended), Verdict::Retry { .. } | Verdict::Wait { .. } | Verdict::HandBack) => {
+            Ok(Verdict::Cancelled.name())
+        }
+        (Some(_), verdict) => Ok(verdict.name()),
+        (None, _) => Err(EndError::Lost),
+    }
 }
 
 /// The room was deleted under the reply, or somebody else has it: what was spent is spent all the same.
@@ -160,12 +183,13 @@ pub(super) async fn count_for_nothing(app: &App, claim: &Claim, usage: Option<Us
         Ok(())
     });
     match counted {
-        Ok(()) => count_tokens(usage),
+        Ok(()) => count_tokens(app, usage),
         Err(cause) => tracing::warn!(job = %claim.id, %cause, "tokens that were spent in vain were not counted"),
     }
 }
 
-pub(super) fn count_tokens(usage: Usage) {
+pub(super) fn count_tokens(app: &App, usage: Usage) {
+    app.spent.add(usage.total_tokens);
     let kinds =
         [("prompt", usage.prompt_tokens), ("completion", usage.completion_tokens), ("thoughts", usage.thought_tokens)];
     for (kind, tokens) in kinds {

@@ -54,7 +54,7 @@ pub async fn summarise(
             }
             Ok::<_, EndError>(is_there)
         })?;
-        background::count(usage);
+        background::count(app, usage);
         if is_last || !kept {
             return Ok(());
         }

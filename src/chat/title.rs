@@ -52,7 +52,7 @@ pub async fn name_room(
     if named?.is_some() {
         app.live.ring(user, room);
     }
-    background::count(usage);
+    background::count(app, usage);
     Ok(())
 }
 

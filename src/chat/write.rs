@@ -35,11 +35,7 @@ pub async fn write_reply(app: &App, claim: &Claim, reply: MessageId, stop: &Stop
     let mut asked = Asked::default();
     // Before the first look at the reply: a cancel that is not seen there is heard here.
     let cancel = app.live.hear_stop(reply, claim.attempt);
-    let ended = tokio::select! {
-        biased;
-        () = stop.lost.cancelled() => Err(EndError::Lost),
-        ended = write_and_settle(app, claim, reply, (&cancel, &stop.hand_back), &mut asked) => ended,
-    };
+    let ended = write_and_settle(app, claim, reply, (&cancel, stop), &mut asked).await;
     if matches!(ended, Err(EndError::Lost)) {
         count_for_nothing(app, claim, asked.usage).await;
     }
@@ -65,7 +61,7 @@ fn put_away(app: &App, claim: &Claim, reply: MessageId, is_complete: bool) {
 pub async fn give_up(app: &App, claim: &Claim) -> Result<(), EndError> {
     let reply = MessageId(claim.id.0);
     let verdict = Verdict::failed("internal", "Something broke on our side.", true);
-    let ended = settle(app, claim, reply, &verdict, Seen::default(), None).await;
+    let ended = settle(app, claim, reply, &verdict, Seen::default(), None, &CancellationToken::new()).await;
     put_away(app, claim, reply, false);
     ended.map(drop)
 }
@@ -74,16 +70,17 @@ async fn write_and_settle(
     app: &App,
     claim: &Claim,
     reply: MessageId,
-    (cancel, hand_back): (&Stop, &CancellationToken),
+    (cancel, stop): (&Stop, &Stopped),
     asked: &mut Asked,
 ) -> Result<&'static str, EndError> {
     let (began, since) = (app.clock.now(), Instant::now());
     let time_left = judge::last(claim).since(app.clock.now());
     let verdict = tokio::select! {
         biased;
+        () = stop.lost.cancelled() => return Err(EndError::Lost),
         // What was asked is dropped with it, and its connection closed: Gemini stops.
         () = cancel.told() => Verdict::Cancelled,
-        () = hand_back.cancelled() => Verdict::HandBack,
+        () = stop.hand_back.cancelled() => Verdict::HandBack,
         () = pass(time_left) => {
             Verdict::failed("reply_overdue", "The answer could not be written in time.", true)
         }
@@ -92,7 +89,7 @@ async fn write_and_settle(
     // Taken: what is counted with the verdict is not counted once more if the claim is lost meanwhile.
     let usage = asked.usage.take();
     let seen = Seen::of(asked);
-    let settled = settle(app, claim, reply, &verdict, seen, usage).await;
+    let settled = settle(app, claim, reply, &verdict, seen, usage, &stop.lost).await;
     app.traces.record(began, since, || Record {
         name: "reply".to_owned(),
         kind: SpanKind::Consumer,

@@ -1,6 +1,6 @@
 //! Reading the queue: its depth, when it next has something to do; and sweeping what is over.
 
-use super::{Pool, sql};
+use super::{Claim, Pool, sql};
 use crate::clock::Moment;
 use crate::store::{Result, Store};
 
@@ -38,6 +38,27 @@ impl Look {
 /// One read that tells whether a claim is worth its transaction.
 pub async fn look(store: &Store) -> Result<Look> {
     sql::look(&mut store.read().await?).await
+}
+
+/// What a claim's own end made of its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    Ended,
+    PutBack,
+}
+
+/// How a claim was settled by its holder: None while it was not, or when somebody took the job away.
+pub async fn settled(store: &Store, claim: &Claim) -> Result<Option<Settled>> {
+    let Some((state, attempt, crashes)) = sql::tries(&mut store.read().await?, claim.id).await? else {
+        return Ok(None);
+    };
+    Ok(match state.as_str() {
+        // Whoever takes it from a holder counts a crash; what was put back is begun again without.
+        _ if attempt != claim.attempt => (crashes == claim.crashes).then_some(Settled::PutBack),
+        "running" => None,
+        "queued" => Some(Settled::PutBack),
+        _ => Some(Settled::Ended),
+    })
 }
 
 /// Deletes finished jobs older than `before`, at most `most`; how many went.

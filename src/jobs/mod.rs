@@ -26,7 +26,7 @@ pub use enqueue::{
     Locked, Waiting, close_account, enqueue, enqueue_house, enqueue_house_for, keep_house, lock, open_account,
     set_replies_at_once, set_weight,
 };
-pub use look::{Depth, Look, depth, look, sweep};
+pub use look::{Depth, Look, Settled, depth, look, settled, sweep};
 pub use recover::void_leases;
 pub use renew::{Renewed, raise_floor, renew};
 pub use sql::Kept;

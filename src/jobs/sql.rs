@@ -469,6 +469,11 @@ pub(super) async fn state(tx: &mut Tx, job: JobId) -> Result<Option<(String, i64
     )
 }
 
+/// State, attempts, crashes.
+pub(super) async fn tries(on: &mut impl On, job: JobId) -> Result<Option<(String, i64, i64)>> {
+    fetch_optional!(on, (String, i64, i64), "select state, attempt, crashes from jobs where id = $1", job)
+}
+
 pub(super) async fn withdraw(tx: &mut Tx, job: JobId, now: Moment) -> Result<()> {
     execute!(
         tx,

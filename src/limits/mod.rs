@@ -4,6 +4,7 @@
 //! is counted in the database. Begin at [`Limits::hit`].
 
 mod memory;
+mod spent;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use crate::clock::Moment;
 use crate::http::{ApiError, Code, rate_limit};
 use memory::Memory;
+pub use spent::Spent;
 
 /// `burst` at once; spent ones come back evenly, all of them within `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use gemini_backend::auth::Plan;
-use gemini_backend::fetch_optional;
+use gemini_backend::ids::UserId;
 use gemini_backend::sandbox::gemini::{End, Rule, UsageAt, count_tokens};
+use gemini_backend::{execute, fetch_optional, store, transaction};
 use serde_json::{Value, json};
 
 use crate::harness::chat::{charged, fate};
@@ -61,6 +62,41 @@ async fn what_waits_when_the_budget_is_spent_is_given_back_unasked() {
     app.advance_to_midnight();
     let (person, room, _) = &waiting[1];
     assert_eq!(person.at(&app).hears(room, "and today?").await["status"], "complete");
+}
+
+/// Tokens that another process has counted for somebody else.
+async fn spend_elsewhere(app: &TestApp, people: usize, tokens_each: i64) {
+    let day = app.clock.now().day();
+    let spent = transaction!(app.app.store, |tx| {
+        for _ in 0..people {
+            execute!(
+                tx,
+                "insert into token_days (user_id, day, replies, prompt_tokens, completion_tokens, thought_tokens, total_tokens)
+                 values ($1, $2, 1, 0, $3, 0, $3)",
+                UserId::new(app.clock.now()),
+                &day,
+                tokens_each
+            )?;
+        }
+        Ok::<_, store::Error>(())
+    });
+    spent.expect("the database takes them");
+}
+
+#[tokio::test]
+async fn of_many_people_the_sum_counts_and_is_not_made_anew_for_every_question() {
+    let app = TestApp::with(|settings| settings.gemini.daily_token_budget = Some(10_000)).await;
+    spend_elsewhere(&app, 1_000, 9).await;
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    app.gemini.script(Rule::words(1));
+    assert_eq!(ada.hears(&room, "one").await["status"], "complete");
+    // Another process spends the rest. For a second it is not known here, which costs an answer more and no sum.
+    spend_elsewhere(&app, 1, 1_000).await;
+    app.gemini.script(Rule::words(1));
+    assert_eq!(ada.hears(&room, "two").await["status"], "complete");
+    app.clock.advance(Duration::from_secs(1));
+    assert_eq!(ada.say(&room, "three").await.expect(503).code(), "budget_exhausted");
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use gemini_backend::sandbox::gemini::Rule;
-use gemini_backend::store;
+use gemini_backend::sandbox::gemini::{Rule, count_tokens};
+use gemini_backend::{fetch_all, store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +18,8 @@ struct Kept {
     is_all: bool,
     /// Connections before this one, for ever.
     before: usize,
+    /// From the connection that says this and then commits, the answer to that, for ever; once.
+    commit_of: Option<&'static str>,
 }
 
 /// Stands before PostgreSQL and can be told to hold back what comes.
@@ -33,13 +35,18 @@ impl Line {
         through.set_host(Some("127.0.0.1")).ok()?;
         through.set_port(Some(listener.local_addr().expect("an address").port())).ok()?;
         *url = through.into();
-        let (line, kept) = watch::channel(Kept::default());
-        spawn(serve(TcpListener::from_std(listener).expect("a listener"), server, kept));
+        let line = watch::Sender::new(Kept::default());
+        spawn(serve(TcpListener::from_std(listener).expect("a listener"), server, line.clone()));
         Some(Self(line))
     }
 
     fn hold(&self, is_all: bool) {
         self.0.send_modify(|kept| kept.is_all = is_all);
+    }
+
+    /// What commits after these words is stored, and nobody hears of it.
+    fn lose_the_commit_of(&self, words: &'static str) {
+        self.0.send_modify(|kept| kept.commit_of = Some(words));
     }
 
     /// As a firewall that has forgotten them: those that are open hang for ever, new ones do not.
@@ -48,14 +55,15 @@ impl Line {
     }
 }
 
-async fn serve(listener: TcpListener, server: String, kept: watch::Receiver<Kept>) {
+async fn serve(listener: TcpListener, server: String, line: watch::Sender<Kept>) {
     while let Ok((client, _)) = listener.accept().await {
-        let is_new = kept.borrow().before == usize::MAX;
+        let is_new = line.borrow().before == usize::MAX;
         let (reads, writes) = client.into_split();
         let (answers, asks) = TcpStream::connect(&server).await.expect("the server is there").into_split();
         let number = if is_new { usize::MAX } else { 0 };
-        spawn(pass(reads, asks, number, kept.clone()));
-        spawn(pass(answers, writes, number, kept.clone()));
+        let mute = watch::Sender::new(false);
+        spawn(ask(reads, asks, number, line.clone(), mute.clone()));
+        spawn(answer(answers, writes, number, line.subscribe(), mute.subscribe()));
     }
 }
 
@@ -64,11 +72,41 @@ fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(work);
 }
 
-async fn pass(mut from: OwnedReadHalf, mut into: OwnedWriteHalf, number: usize, mut kept: watch::Receiver<Kept>) {
+async fn ask(
+    mut from: OwnedReadHalf,
+    mut into: OwnedWriteHalf,
+    number: usize,
+    line: watch::Sender<Kept>,
+    mute: watch::Sender<bool>,
+) {
+    let (mut bytes, mut has_said_it) = (vec![0; 16 * 1024], false);
+    while let Ok(read @ 1..) = from.read(&mut bytes).await {
+        let said = |words: &str| bytes[..read].windows(words.len()).any(|some| some == words.as_bytes());
+        let words = line.borrow().commit_of;
+        has_said_it |= words.is_some_and(said);
+        if has_said_it && said("commit") && line.send_if_modified(|kept| kept.commit_of.take().is_some()) {
+            mute.send_replace(true);
+        }
+        let passes = line.subscribe().wait_for(|kept| !kept.is_all && number >= kept.before).await.is_ok();
+        if !passes || into.write_all(&bytes[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answer(
+    mut from: OwnedReadHalf,
+    mut into: OwnedWriteHalf,
+    number: usize,
+    mut kept: watch::Receiver<Kept>,
+    mut mute: watch::Receiver<bool>,
+) {
     let mut bytes = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut bytes).await {
         let passes = kept.wait_for(|kept| !kept.is_all && number >= kept.before).await.is_ok();
-        if !passes || into.write_all(&bytes[..read]).await.is_err() {
+        // Once mute it stays so until the connection goes.
+        let speaks = passes && mute.wait_for(|is_mute| !is_mute).await.is_ok();
+        if !speaks || into.write_all(&bytes[..read]).await.is_err() {
             return;
         }
     }
@@ -146,4 +184,28 @@ async fn connections_that_hang_for_ever_make_room_for_new_ones() {
     assert!(rounds > 0, "nothing hung");
     let (_, open) = app.app.store.connections();
     assert!(open <= app.app.settings.database.max_connections, "{open} connections");
+}
+
+/// What became of a reply whose end was stored while the answer to its commit was lost.
+#[tokio::test]
+async fn an_end_whose_commit_nobody_heard_of_is_counted_once() {
+    let mut line = None;
+    let app = TestApp::with(|settings| line = Line::cut_in(&mut settings.database.url)).await;
+    let Some(line) = line else { return wait_for_the_writer(&app).await };
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    app.gemini.script(Rule::words(4).hold(2));
+    let reply = ada.asks(&room, "hello").await;
+    app.until_held(1).await;
+    line.lose_the_commit_of("word1 word2 word3 word4 ");
+    app.gemini.release();
+    let is_heard = async || (ada.message(&room, &reply).await["status"] == "complete").then_some(());
+    until("the end is stored", is_heard).await;
+    // It waits for that commit, then looks what became of it.
+    while_time_passes(app.stop()).await;
+    let beside = app.command().await;
+    let mut reader = beside.store.read().await.expect("a connection");
+    let sql = "select replies, completion_tokens from token_days";
+    let counted = fetch_all!(&mut reader, (i64, i64), sql).expect("the tokens");
+    assert_eq!(counted, [(1, count_tokens("word1 word2 word3 word4 ").cast_signed())]);
 }
