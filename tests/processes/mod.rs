@@ -1,6 +1,6 @@
 //! Real processes for tests that kill them: the server, the sandbox, and the sandbox's journal.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_gemini-backend");
 /// A debug build on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A setting of the tests' own.
 pub(crate) fn setting(name: &str) -> Option<String> {
@@ -117,13 +117,15 @@ pub(crate) struct Journal {
     read: u64,
     /// The text that was sent to the end, by tag.
     pub(crate) sent: HashMap<String, String>,
+    /// What the tags of those begin with: the replies.
+    pub(crate) finished: HashSet<String>,
     /// How many answers were cut short after their first word.
     aborted: usize,
 }
 
 impl Journal {
     pub(crate) fn new(file: &Path) -> Self {
-        Self { file: file.to_owned(), read: 0, sent: HashMap::new(), aborted: 0 }
+        Self { file: file.to_owned(), read: 0, sent: HashMap::new(), finished: HashSet::new(), aborted: 0 }
     }
 
     /// Takes in what was added; only whole lines.
@@ -143,20 +145,11 @@ impl Journal {
                 Some("finished") => {
                     let before = self.sent.insert(tag.to_owned(), text.to_owned());
                     assert!(before.is_none(), "attempt {tag} was asked twice");
+                    self.finished.insert(tag.split('.').next().unwrap_or_default().to_owned());
                 }
                 Some("aborted") => self.aborted += usize::from(!text.is_empty()),
                 _ => {}
             }
-        }
-    }
-
-    /// Waits until so many more answers came to their end, however slow the machine is.
-    pub(crate) async fn until_more_are_finished(&mut self, more: usize) {
-        let (wanted, deadline) = (self.sent.len() + more, Instant::now() + PATIENCE);
-        while self.sent.len() < wanted {
-            assert!(Instant::now() < deadline, "answers do not come to their end");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            self.read();
         }
     }
 
