@@ -111,6 +111,27 @@ mod tests {
         assert_ne!(hash, passwords.hash("secretKey2".into()).await);
     }
 
+    #[tokio::test(flavor = "current_thread")]
+    async fn others_go_on_while_a_password_is_hashed() {
+        let passwords = Passwords::new();
+        let stored = passwords.hash("secretKey2".into()).await;
+        let work = async {
+            passwords.hash("secretKey3".into()).await;
+            passwords.fits("secretKey2".into(), Some(stored)).await
+        };
+        tokio::pin!(work);
+        let mut ticks = 0_u32;
+        let fits = loop {
+            tokio::select! {
+                biased;
+                fits = &mut work => break fits,
+                () = tokio::task::yield_now() => ticks += 1,
+            }
+        };
+        // A hash takes as long as thousands of turns; on this thread it would take one.
+        assert!(fits && ticks > 10, "{ticks} turns of others");
+    }
+
     #[test]
     fn refusing_nobody_costs_what_refusing_somebody_costs() {
         let stored = PasswordHash::new(NOBODY).expect("a readable hash");

@@ -1,5 +1,7 @@
 //! `Idempotency-Key`: however often a request is sent, it is done once, and every sender hears the same.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use gemini_backend::sandbox::gemini::Rule;
 use serde_json::{Value, json};
@@ -195,4 +197,25 @@ async fn a_key_that_cannot_be_one_is_refused() {
     }
     say(&ada, &room, &"k".repeat(255), "hi").await.expect(202);
     app.settle().await;
+}
+
+#[tokio::test]
+async fn a_replay_that_came_too_fast_is_one_after_the_wait() {
+    let app = TestApp::with(|settings| settings.server.requests_per_minute = 4).await;
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    let first = say(&ada, &room, KEY, "one").await.expect(202);
+    app.settle().await;
+    for _ in 0..2 {
+        assert!(is_replay(&say(&ada, &room, KEY, "one").await.expect(202)));
+    }
+    // How fast somebody asks is looked at before what is asked, a key included.
+    let refused = say(&ada, &room, KEY, "one").await.expect(429);
+    assert_eq!((refused.code().as_str(), is_replay(&refused)), ("rate_limited", false));
+    let wait = refused.header("retry-after").expect("a header").parse().expect("seconds");
+    app.clock.advance(Duration::from_secs(wait));
+    let replay = say(&ada, &room, KEY, "one").await.expect(202);
+    assert!(is_replay(&replay));
+    assert_eq!(replay.header("location"), first.header("location"));
+    assert_eq!(app.count("select count(*) from messages").await, 2);
 }

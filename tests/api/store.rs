@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use gemini_backend::config::{Environment, OtpDelivery, Settings};
 use gemini_backend::sandbox::gemini::Rule;
-use gemini_backend::store::{Engine, On};
+use gemini_backend::store::{Engine, On, Store};
 use gemini_backend::{account, billing, execute, fetch_all, fetch_one, retention, store, transaction};
 use sqlx::{AssertSqlSafe, Executor};
 use tokio::sync::Barrier;
+use uuid::Uuid;
 
 use crate::auth::{ADA, other_than};
-use crate::harness::{Database, TestApp, until};
+use crate::harness::{Database, TestApp, database_server, until};
 
 #[tokio::test]
 async fn a_transaction_given_up_at_any_moment_leaves_its_connection_clean() {
@@ -45,6 +47,62 @@ async fn a_transaction_given_up_at_any_moment_leaves_its_connection_clean() {
     }
     store.close().await;
     assert_eq!(database.end(), 0);
+}
+
+/// Upgrades expand first: what is newer than a node does not keep it from starting.
+#[tokio::test]
+async fn a_node_older_than_the_schema_still_starts() {
+    let app = TestApp::start().await;
+    let newer = transaction!(app.app.store, |tx| {
+        execute!(tx, "alter table chatrooms add column of_a_newer_version text")?;
+        execute!(
+            tx,
+            "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+             select 999, 'of a newer version', success, checksum, 0 from _sqlx_migrations where version = 1"
+        )?;
+        Ok::<_, store::Error>(())
+    });
+    newer.expect("the schema of a newer version");
+    let older = app.reset(|_| {}).await;
+    older.get("/readyz").send().await.expect(200);
+    older.work();
+    let ada = older.sign_up().await;
+    assert_eq!(ada.hears(&ada.new_room().await, "hello").await["status"], "complete");
+    older.stop().await;
+}
+
+/// Ten nodes on PostgreSQL begin at once on a database that nobody has migrated. A file has one owner: there it is ten tasks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_who_migrate_at_once_make_one_schema() {
+    let (folder, name) = (tempfile::tempdir().expect("a temporary folder"), Uuid::now_v7().simple());
+    let file = format!("sqlite://{}", folder.path().join("new.db").display());
+    let (url, server) = match database_server() {
+        Some(server) => {
+            let mut url = url::Url::parse(&server).expect("an address");
+            url.set_path(&format!("gemini_backend_empty_{name}"));
+            (url.to_string(), Some(store::connect(&server, 1).await.expect("the server answers")))
+        }
+        None => (file, None),
+    };
+    tell(server.as_ref(), format!("create database gemini_backend_empty_{name}")).await;
+    let mut nodes = Vec::new();
+    for _ in 0..if server.is_some() { 10 } else { 1 } {
+        nodes.push(store::connect(&url, 2).await.expect("the database opens"));
+    }
+    let all = join_all((0..10).map(|node| store::migrate(&nodes[node % nodes.len()]))).await;
+    assert!(all.iter().all(Result::is_ok), "{all:?}");
+    assert_eq!(store::pending(&nodes[0]).await.expect("an answer"), 0);
+    for node in nodes {
+        node.close().await;
+    }
+    tell(server.as_ref(), format!("drop database gemini_backend_empty_{name}")).await;
+}
+
+/// What only a server of databases can be told, and in no transaction.
+async fn tell(server: Option<&Store>, what: String) {
+    if let Some(Store::Postgres(pool)) = server {
+        pool.execute(AssertSqlSafe(what)).await.expect("it is done");
+    }
 }
 
 /// Two transactions take the same two rows in opposite order: PostgreSQL gives one up, and it is repeated.

@@ -19,6 +19,6 @@ mod strict;
 pub(crate) use answer::{Answer, Call};
 pub(crate) use app::{START, TestApp, WEBHOOK_SECRET, until};
 pub(crate) use contract::document;
-pub(crate) use database::Database;
+pub(crate) use database::{Database, server as database_server};
 pub(crate) use person::{Person, Room};
 pub(crate) use strict::closed;
