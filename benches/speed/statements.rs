@@ -27,7 +27,7 @@ struct Spot {
 pub(crate) async fn accept(store: &Store, user: UserId, room: ChatroomId, now: Moment) -> Result<(), Error> {
     let terms = terms(user);
     transaction!(store, |tx| {
-        let (_, vtime, _, _, rev, claimable, held, floor) = fetch_one!(
+        let (_, vtime, _, _, rev, claimable, later, floor) = fetch_one!(
             tx,
             Queue,
             "update queue_users as q set rev = rev + 1 where user_id = $1
@@ -50,7 +50,7 @@ pub(crate) async fn accept(store: &Store, user: UserId, room: ChatroomId, now: M
         spend(tx, user, now).await?;
         let reply = insert_pair(tx, spot, head, &terms).await?;
         if enqueue(tx, spot, reply).await? {
-            let vtime = vtime.max(claimable.into_iter().chain(held).min().unwrap_or(0)).max(floor);
+            let vtime = vtime.max(claimable.into_iter().chain(later).min().unwrap_or(0)).max(floor);
             execute!(
                 tx,
                 "update queue_users set vtime = $2, next_due = $3, ripe = true where user_id = $1",

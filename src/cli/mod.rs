@@ -140,7 +140,7 @@ mod tests {
             });
             ends.send(done.is_ok()).expect("somebody waits for it");
         });
-        let is_over = ended.recv_timeout(Duration::from_secs(60));
+        let is_over = ended.recv_timeout(Duration::from_mins(1));
         drop(go_on);
         command.join().expect("no panic");
         assert_eq!(is_over, Ok(true));

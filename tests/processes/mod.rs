@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_gemini-backend");
 /// A debug build on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A setting of the tests' own.
 pub(crate) fn setting(name: &str) -> Option<String> {
