@@ -34,6 +34,8 @@ impl Line {
         listener.set_nonblocking(true).expect("as tokio wants it");
         through.set_host(Some("127.0.0.1")).ok()?;
         through.set_port(Some(listener.local_addr().expect("an address").port())).ok()?;
+        // What is said has to be understood on the way.
+        through.query_pairs_mut().append_pair("sslmode", "disable");
         *url = through.into();
         let line = watch::Sender::new(Kept::default());
         spawn(serve(TcpListener::from_std(listener).expect("a listener"), server, line.clone()));
@@ -47,6 +49,10 @@ impl Line {
     /// What commits after these words is stored, and nobody hears of it.
     fn lose_the_commit_of(&self, words: &'static str) {
         self.0.send_modify(|kept| kept.commit_of = Some(words));
+    }
+
+    fn has_lost_it(&self) -> bool {
+        self.0.borrow().commit_of.is_none()
     }
 
     /// As a firewall that has forgotten them: those that are open hang for ever, new ones do not.
@@ -201,6 +207,7 @@ async fn an_end_whose_commit_nobody_heard_of_is_counted_once() {
     app.gemini.release();
     let is_heard = async || (ada.message(&room, &reply).await["status"] == "complete").then_some(());
     until("the end is stored", is_heard).await;
+    assert!(line.has_lost_it());
     // It waits for that commit, then looks what became of it.
     while_time_passes(app.stop()).await;
     let beside = app.command().await;
