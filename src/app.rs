@@ -1,6 +1,6 @@
 //! [`App`]: all that a request or a job may reach. Made once per process, shared by reference counting.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,8 +29,9 @@ pub type RoomsKept = (UserId, i64, bool, Option<(Moment, ChatroomId)>, i64);
 /// A price as Stripe said it last, and when it was asked.
 #[derive(Debug, Default)]
 pub struct KnownPrice {
-    pub price: Option<stripe::Price>,
-    pub asked_at: Option<Moment>,
+    pub said: Mutex<Option<stripe::Price>>,
+    /// Locked by whoever asks, for as long as that takes.
+    pub asked_at: tokio::sync::Mutex<Option<Moment>>,
 }
 
 /// One process of the service.
@@ -52,7 +53,7 @@ pub struct App {
     /// None where nothing is sold.
     pub stripe: Option<stripe::Client>,
     /// What Pro costs.
-    pub price: tokio::sync::Mutex<KnownPrice>,
+    pub price: KnownPrice,
     pub traces: Traces,
     /// Room lists as they were sent.
     pub room_lists: Cache<RoomsKept, Bytes>,
@@ -79,7 +80,7 @@ impl App {
             files: Files::new(&settings).map_err(|error| BadKey(error.to_string()))?,
             sms: sms::Sender::new(&settings.auth.otp_delivery).map_err(|error| BadKey(error.to_string()))?,
             stripe: stripe::Client::new(&settings.stripe).map_err(|error| BadKey(error.to_string()))?,
-            price: tokio::sync::Mutex::default(),
+            price: KnownPrice::default(),
             traces: Traces::to(settings.server.otlp_endpoint.as_ref()).map_err(|error| BadKey(error.to_string()))?,
             live: Live::in_memory(signal.clone()),
             limits: Limits::in_memory(),

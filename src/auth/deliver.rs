@@ -9,11 +9,13 @@ use super::sql;
 use crate::app::App;
 use crate::clock::Moment;
 use crate::jobs::{self, Claim, EndError};
-use crate::sms::{self, Message};
+use crate::sms::{self, Country, Message};
 use crate::store;
 
 /// The pause after the first try; each further one is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Why a message is not sent again that may have gone out.
+const TOO_DEAR: &str = "what codes may cost today is spent, and the first may have gone out";
 
 /// What became of one try.
 enum Tried {
@@ -21,26 +23,27 @@ enum Tried {
     Over,
     Failed {
         why: sms::Error,
+        country: Country,
         code_ends_at: Moment,
     },
 }
 
 /// Does the job of delivering a code. Repeating it sends the same code again; it is given up after the sender's number of
-/// tries, when the code would be over by the next one, and where trying again cannot help.
+/// tries, when the code would be over by the next one, where trying again cannot help, and when there is no money for that.
 pub async fn deliver(app: &App, claim: &Claim, id: Uuid) -> Result<(), EndError> {
     let tried = send(app, id).await;
     let now = app.clock.now();
     let due = now.plus(PAUSE * 2_u32.pow(u32::try_from(claim.faults.clamp(0, 10)).unwrap_or(0)));
     let (note, due) = match &tried {
         Ok(Tried::Over) => (String::new(), None),
-        Ok(Tried::Failed { why, code_ends_at }) => {
+        Ok(Tried::Failed { why, code_ends_at, .. }) => {
             let due = due.max(now.plus(why.retry_after().unwrap_or_default()));
             (why.to_string(), Some(due).filter(|due| why.is_passing() && due < code_ends_at))
         }
         Err(cause) => (cause.to_string(), Some(due)),
     };
     if let Some(due) = due.filter(|_| claim.faults + 1 < app.sms.most_tries()) {
-        return crate::transaction!(app.store, |tx| { jobs::retry_house(tx, app.node, claim, due, &note).await });
+        return try_again(app, claim, &tried, due, &note).await;
     }
     match &tried {
         Ok(Tried::Over) => {}
@@ -50,6 +53,41 @@ pub async fn deliver(app: &App, claim: &Claim, id: Uuid) -> Result<(), EndError>
         Ok(Tried::Failed { .. }) | Err(_) => tracing::error!(job = %claim.id, why = note, "a code was not delivered"),
     }
     crate::transaction!(app.store, |tx| { jobs::finish_house(tx, app.node, claim, &note, now).await })
+}
+
+/// Puts the job back for another try. One after a message that may have gone out is paid for like the first.
+async fn try_again(
+    app: &App,
+    claim: &Claim,
+    tried: &store::Result<Tried>,
+    due: Moment,
+    note: &str,
+) -> Result<(), EndError> {
+    let now = app.clock.now();
+    let again = match tried {
+        Ok(Tried::Failed { why, country, .. }) if why.may_have_gone_out() => {
+            Some(*country).filter(|_| app.settings.auth.otp_delivery.is_paid())
+        }
+        _ => None,
+    };
+    let paid: Result<_, EndError> = crate::transaction!(app.store, |tx| {
+        let paid = match again {
+            Some(country) => Some(sms::promise_again(tx, &app.settings.sms, country, now).await?),
+            None => None,
+        };
+        if matches!(paid, Some(Err(_))) {
+            jobs::finish_house(tx, app.node, claim, TOO_DEAR, now).await?;
+        } else {
+            jobs::retry_house(tx, app.node, claim, due, note).await?;
+        }
+        Ok(paid)
+    });
+    match paid? {
+        Some(Ok(promised)) => promised.tell(),
+        Some(Err(_)) => tracing::error!(job = %claim.id, why = note, "a code was not sent again: {TOO_DEAR}"),
+        None => {}
+    }
+    Ok(())
 }
 
 /// Sends a code, unless it is spent, over, or for a person who is not there.
@@ -76,11 +114,11 @@ async fn send(app: &App, id: Uuid) -> store::Result<Tried> {
     };
     let sent = app.sms.send(&message, now).await;
     let outcome = sent.as_ref().err().map_or("sent", sms::Error::word);
-    let country = code.mobile.country().to_string();
-    metrics::counter!("sms_sent_total", "outcome" => outcome, "country" => country).increment(1);
+    let country = code.mobile.country();
+    metrics::counter!("sms_sent_total", "outcome" => outcome, "country" => country.to_string()).increment(1);
     Ok(match sent {
         Ok(()) => Tried::Over,
-        Err(why) => Tried::Failed { why, code_ends_at: code.expires_at },
+        Err(why) => Tried::Failed { why, country, code_ends_at: code.expires_at },
     })
 }
 

@@ -16,6 +16,8 @@ crate::words! {
         /// One too many: nobody should pay twice.
         DuplicateEnded = "duplicate_ended",
         Refunded = "refunded",
+        /// Money that was given back did not arrive, and came back.
+        RefundFailed = "refund_failed",
         Disputed = "disputed",
     }
 }

@@ -5,23 +5,19 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::look::LookError;
-use super::sql::{self, Account, Checkout, Stage};
+use super::sql::{self, Checkout, Stage};
 use super::work::{self, NotConfigured};
-use super::{Cause, fulfil};
+use super::{Cause, attempt, fulfil};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::http::replay::{self, Before, Request};
 use crate::ids::{CheckoutId, UserId};
-use crate::jobs::{self, Job};
+use crate::jobs;
 use crate::store::{self, Tx};
-use crate::stripe::{self, Client, NewCheckout};
+use crate::stripe::{self, Client};
 
-/// Stripe's sessions live for a day; it remembers an idempotency key as long.
-const LIFE: Duration = Duration::from_hours(24);
-/// An attempt whose call may have been lost is not repeated after this: Stripe might not know the key any more.
+/// An attempt whose call may have been lost is not repeated after this: Stripe remembers an idempotency key for a day.
 const MAKING: Duration = Duration::from_hours(23);
 /// Attempts that one person may begin in an hour: each is several calls to Stripe.
 const MOST_AN_HOUR: i64 = 20;
@@ -36,11 +32,13 @@ pub struct Leading {
     pub cancel_url: String,
 }
 
-/// A page to pay on.
+/// A checkout session: a page to pay on, as long as it is open.
 #[derive(Clone, Debug)]
 pub struct Open {
     pub session: String,
-    pub url: String,
+    pub stage: Stage,
+    /// None once it is over.
+    pub url: Option<String>,
     pub expires_at: Moment,
     /// An earlier request with the same key made it.
     pub is_replay: bool,
@@ -48,7 +46,7 @@ pub struct Open {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SubscribeError {
-    #[error("there is a subscription already")]
+    #[error("this person is Pro already")]
     AlreadySubscribed,
     #[error("this key was used for another request")]
     IdempotencyMismatch,
@@ -78,7 +76,8 @@ impl From<store::Error> for SubscribeError {
     }
 }
 
-/// Opens a checkout, or gives the one that is open. Whoever has Pro by a subscription needs none.
+/// Opens a checkout, or gives the one that is open. Whoever is Pro needs none, be it by an operator's word. What a key made
+/// before is shown as it stands now.
 pub async fn subscribe(
     app: &App,
     user: UserId,
@@ -89,11 +88,11 @@ pub async fn subscribe(
     let price = app.settings.stripe.pro_price.as_deref().ok_or(NotConfigured)?;
     for _ in 0..ROUNDS {
         let attempt = match begin(app, user, price, leading, request).await? {
-            Begun::Replay(checkout) => return again(checkout),
+            Begun::Replay(checkout) => return replayed(app, stripe, checkout).await,
             Begun::Attempt(attempt) => attempt,
         };
         let checkout = match attempt.status {
-            Stage::Making => match make(app, stripe, attempt).await? {
+            Stage::Making => match attempt::make(app, stripe, attempt).await? {
                 Some(checkout) => checkout,
                 None => continue,
             },
@@ -102,7 +101,7 @@ pub async fn subscribe(
         if !fits(&checkout, price, leading) {
             // Two open pages would be two ways to pay.
             if let Some(session) = &checkout.session {
-                fulfil::expire(stripe, session).await?;
+                fulfil::expire(app, stripe, session).await?;
             }
         }
         let cause = Cause::Checkout(checkout.session.clone().unwrap_or_default());
@@ -136,8 +135,9 @@ async fn begin(
         if let Some(checkout) = earlier(tx, user, request).await? {
             return Ok(Begun::Replay(checkout));
         }
+        let is_granted = sql::account(tx, user).await?.is_some_and(|account| account.granted);
         let subs = sql::subscriptions(tx, user).await?;
-        if subs.iter().any(|sub| sub.is_pro(app.settings.stripe.grace, now)) {
+        if is_granted || subs.iter().any(|sub| sub.is_pro(app.settings.stripe.grace, now)) {
             return Err(SubscribeError::AlreadySubscribed);
         }
         sql::open_account(tx, user).await?;
@@ -181,106 +181,24 @@ async fn earlier(tx: &mut Tx, user: UserId, request: Option<&Request>) -> Result
     }
 }
 
+/// What an earlier request made, as it stands at Stripe now; being paid has its effect.
+async fn replayed(app: &App, stripe: &Client, checkout: Checkout) -> Result<Open, SubscribeError> {
+    let status = match checkout.status {
+        Stage::Making | Stage::Open => {
+            let cause = Cause::Checkout(checkout.session.clone().unwrap_or_default());
+            fulfil::see(app, stripe, &checkout, &cause).await?
+        }
+        over @ (Stage::Complete | Stage::Expired) => over,
+    };
+    again(Checkout { status, ..checkout })
+}
+
 fn again(checkout: Checkout) -> Result<Open, SubscribeError> {
-    let Checkout { session: Some(session), url: Some(url), expires_at, .. } = checkout else {
+    let Checkout { session: Some(session), status: stage, url, expires_at, .. } = checkout else {
         return Err(SubscribeError::Gone);
     };
-    Ok(Open { session, url, expires_at, is_replay: true })
-}
-
-/// Asks Stripe for the attempt's session. None when this attempt can come to nothing and another one may.
-async fn make(app: &App, stripe: &Client, attempt: Checkout) -> Result<Option<Checkout>, SubscribeError> {
-    // Written down before the call, so that its repetition is the same call.
-    let customer = if let Some(customer) = &attempt.customer {
-        customer.clone()
-    } else {
-        let customer = customer(app, stripe, attempt.user_id).await?;
-        let decided = crate::transaction!(app.store, |tx| { sql::set_customer(tx, attempt.id, &customer).await })?;
-        decided.ok_or(SubscribeError::NoSuchUser)?
-    };
-    let new = NewCheckout {
-        customer: &customer,
-        user_id: &attempt.user_id.to_string(),
-        price: &attempt.price,
-        success_url: &attempt.success_url,
-        cancel_url: &attempt.cancel_url,
-    };
-    let session = match stripe.create_checkout(new, &format!("checkout-{}", attempt.id)).await {
-        Ok(session) => session,
-        Err(error) => return give_up(app, stripe, &attempt, &customer, error).await,
-    };
-    let now = app.clock.now();
-    let expires_at = session.expires_at.unwrap_or_else(|| now.plus(LIFE));
-    crate::transaction!(app.store, |tx| {
-        if sql::set_open(tx, attempt.id, &session, expires_at).await? {
-            let due = fulfil::next_look(&attempt, now);
-            jobs::enqueue_house_for(tx, &Job::WatchCheckout { id: attempt.id.0 }, due).await?;
-        }
-        Ok::<_, store::Error>(())
-    })?;
-    app.live.ring_for_jobs();
-    Ok(sql::checkout(&mut app.store.read().await?, attempt.id).await?)
-}
-
-/// An attempt that is refused, and would be again: it ends, so that the next one may ask otherwise.
-async fn give_up(
-    app: &App,
-    stripe: &Client,
-    attempt: &Checkout,
-    customer: &str,
-    error: stripe::Error,
-) -> Result<Option<Checkout>, SubscribeError> {
-    if error.is_passing() && !error.is_kept() {
-        return Err(error.into());
-    }
-    if error.is_kept() {
-        // What its first call came to is not known: a page that is open must not stay beside the next one.
-        for session in stripe.open_checkouts_of(customer).await? {
-            fulfil::expire(stripe, &session.id).await?;
-        }
-    }
-    let is_gone = error.is_missing("customer");
-    crate::transaction!(app.store, |tx| {
-        sql::end_checkout(tx, attempt.id, Stage::Expired).await?;
-        if is_gone { sql::part_from_customer(tx, customer).await } else { Ok(()) }
-    })?;
-    if is_gone || error.is_kept() { Ok(None) } else { Err(error.into()) }
-}
-
-/// The person's customer, made once: everybody who makes it at the same time makes the same call.
-async fn customer(app: &App, stripe: &Client, user: UserId) -> Result<String, SubscribeError> {
-    let mut reader = app.store.read().await?;
-    let account = sql::account(&mut reader, user).await?.ok_or(SubscribeError::NoSuchUser)?;
-    let Account { customer: None, customers_made, .. } = account else {
-        return account.customer.ok_or(SubscribeError::NoSuchUser);
-    };
-    let mobile = sql::mobile_of(&mut reader, user).await?.ok_or(SubscribeError::NoSuchUser)?;
-    drop(reader);
-    // The number is part of the key (another number is another call), but not to be read in it.
-    let mark = hex::encode(&Sha256::digest(mobile.as_bytes())[..8]);
-    let key = format!("customer-{user}-{customers_made}-{mark}");
-    let made = match stripe.create_customer(&mobile, &user.to_string(), &key).await {
-        Err(error) if error.is_kept() => {
-            // The next request asks under another key.
-            crate::transaction!(app.store, |tx| { sql::skip_customer(tx, user, customers_made).await })?;
-            return Err(error.into());
-        }
-        outcome => outcome?,
-    };
-    let now = app.clock.now();
-    let standing = crate::transaction!(app.store, |tx| {
-        let standing = match jobs::lock(tx, user).await? {
-            Some(_) => sql::adopt_customer(tx, user, &made).await?,
-            None => None,
-        };
-        if standing.as_ref() != Some(&made) {
-            // Nobody's: the person went meanwhile, or has another one by now.
-            jobs::enqueue_house(tx, &Job::CloseCustomer { customer: made.clone(), checkouts: Vec::new() }, now).await?;
-        }
-        Ok::<_, store::Error>(standing)
-    })?;
-    app.live.ring_for_jobs();
-    standing.ok_or(SubscribeError::NoSuchUser)
+    let url = url.filter(|_| stage == Stage::Open);
+    Ok(Open { session, stage, url, expires_at, is_replay: true })
 }
 
 /// Remembers what the request's key made.

@@ -8,14 +8,14 @@ use super::sql::{self, Checkout, Stage};
 use super::work::{self, NotConfigured, Undone};
 use crate::app::App;
 use crate::clock::Moment;
-use crate::ids::CheckoutId;
+use crate::ids::{CheckoutId, RequestId};
 use crate::jobs::{self, Claim, EndError};
 use crate::store;
 use crate::stripe::{self, Client};
 
-/// Between two looks at an open session; longer, the longer it is open. Within the first hour nobody who paid waits a minute.
+/// Between two looks at an open session; longer, the longer it is open, but nobody who paid waits a minute.
 const SHORTEST_WAIT: Duration = Duration::from_secs(20);
-const LONGEST_WAIT: Duration = Duration::from_mins(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(50);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReturnError {
@@ -112,8 +112,10 @@ pub async fn sweep_checkouts(store: &store::Store, before: Moment, most: u32) ->
 }
 
 /// Whether a session can be ended by us, or is over already.
-pub(super) async fn expire(stripe: &Client, session: &str) -> Result<(), stripe::Error> {
-    match stripe.expire_checkout(session).await {
+pub(super) async fn expire(app: &App, stripe: &Client, session: &str) -> Result<(), stripe::Error> {
+    // Another key each time: a failure of Stripe's own is kept under the one that met it.
+    let key = format!("expire-{}", RequestId::new(app.clock.now()));
+    match stripe.expire_checkout(session, &key).await {
         // Paid or expired meanwhile: whoever looks next sees which.
         Err(stripe::Error::Refused(refusal)) if refusal.status == 400 || refusal.status == 404 => Ok(()),
         outcome => outcome,

@@ -84,7 +84,8 @@ const fn word(looked: Looked) -> &'static str {
     }
 }
 
-async fn fetch(stripe: &Client, customer: &str) -> Result<Vec<Known>, stripe::Error> {
+/// All that a customer has or had at Stripe.
+pub(super) async fn fetch(stripe: &Client, customer: &str) -> Result<Vec<Known>, stripe::Error> {
     let mut fetched = Vec::new();
     for sub in stripe.subscriptions_of(customer).await? {
         // The grace is counted from what Stripe says, so that it is the same whenever we happened to look.
@@ -123,12 +124,13 @@ fn difference(known: Option<&Known>, sub: &Known) -> impl Iterator<Item = What> 
     match known {
         None => what.push(if sub.is_over() { What::SubscriptionEnded } else { What::SubscriptionStarted }),
         Some(known) => {
+            let is_renewed = sub.current_period_end > known.current_period_end;
             if sub.is_over() && !known.is_over() {
                 what.push(What::SubscriptionEnded);
-            } else if known.status != sub.status || known.price != sub.price || known.amount != sub.amount {
+            } else if has_changed(known, sub, is_renewed) {
                 what.push(What::SubscriptionChanged);
             }
-            if sub.current_period_end > known.current_period_end {
+            if is_renewed {
                 what.push(What::SubscriptionRenewed);
             }
             if known.cancels != sub.cancels && !sub.is_over() {
@@ -137,6 +139,13 @@ fn difference(known: Option<&Known>, sub: &Known) -> impl Iterator<Item = What> 
         }
     }
     what.into_iter()
+}
+
+/// Whether something is different that has no word of its own.
+fn has_changed(known: &Known, sub: &Known, is_renewed: bool) -> bool {
+    let terms = |of: &Known| (of.status.clone(), of.price.clone(), of.amount, of.currency.clone(), of.overdue_since);
+    let period = |of: &Known| (of.current_period_start, of.current_period_end);
+    terms(known) != terms(sub) || !is_renewed && period(known) != period(sub)
 }
 
 fn line(what: What, sub: &Known) -> Happened {
@@ -171,7 +180,7 @@ pub(super) async fn forget_customer(app: &App, customer: &str, cause: &Cause) ->
 }
 
 /// What follows later: a period of grace that ends, a subscription that is one too many. Each job is there once.
-async fn promise(app: &App, tx: &mut Tx, user: UserId, now: Moment) -> store::Result<()> {
+pub(super) async fn promise(app: &App, tx: &mut Tx, user: UserId, now: Moment) -> store::Result<()> {
     let subs = sql::subscriptions(tx, user).await?;
     for sub in surplus(&subs, app.settings.stripe.grace, now) {
         end_subscription(tx, user, &sub.id, true, now).await?;
@@ -192,5 +201,60 @@ pub(super) async fn end_subscription(
     now: Moment,
 ) -> store::Result<()> {
     let job = Job::EndSubscription { user, subscription: subscription.to_owned(), is_surplus };
-    jobs::keep_house(tx, JobId::named(&format!("end {subscription} {is_surplus}")), &job, now).await
+    jobs::keep_house(tx, end_of(subscription, is_surplus), &job, now).await
+}
+
+/// The job that ends a subscription, for one of two reasons.
+pub(super) fn end_of(subscription: &str, is_surplus: bool) -> JobId {
+    JobId::named(&format!("end {subscription} {is_surplus}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment::from_millis(1_795_255_200_000);
+    const DAY: std::time::Duration = std::time::Duration::from_hours(24);
+
+    fn known() -> Known {
+        Known {
+            id: "sub_1".to_owned(),
+            customer: "cus_1".to_owned(),
+            status: "past_due".to_owned(),
+            price: Some("price_1".to_owned()),
+            amount: Some(900),
+            currency: Some("inr".to_owned()),
+            current_period_start: Some(NOW),
+            current_period_end: Some(NOW.plus(DAY * 30)),
+            cancels: false,
+            overdue_since: Some(NOW),
+            created_at: NOW,
+            latest_invoice: Some("in_1".to_owned()),
+            is_ours: true,
+        }
+    }
+
+    #[test]
+    fn every_difference_has_its_word() {
+        use What::{CancellationSet, SubscriptionChanged, SubscriptionEnded, SubscriptionRenewed};
+        let after = |change: fn(&mut Known)| {
+            let mut sub = known();
+            change(&mut sub);
+            difference(Some(&known()), &sub).collect::<Vec<_>>()
+        };
+        assert_eq!(after(|_| {}), []);
+        assert_eq!(after(|sub| sub.status = "unpaid".to_owned()), [SubscriptionChanged]);
+        assert_eq!(after(|sub| sub.amount = Some(1000)), [SubscriptionChanged]);
+        assert_eq!(after(|sub| sub.currency = Some("usd".to_owned())), [SubscriptionChanged]);
+        assert_eq!(after(|sub| sub.overdue_since = Some(NOW.plus(DAY))), [SubscriptionChanged]);
+        assert_eq!(after(|sub| sub.current_period_end = Some(NOW.plus(DAY * 29))), [SubscriptionChanged]);
+        assert_eq!(after(|sub| sub.current_period_end = None), [SubscriptionChanged]);
+        assert_eq!(after(|sub| sub.cancels = true), [CancellationSet]);
+        assert_eq!(after(|sub| sub.status = "canceled".to_owned()), [SubscriptionEnded]);
+        let renewed = |sub: &mut Known| {
+            sub.current_period_start = sub.current_period_end;
+            sub.current_period_end = Some(NOW.plus(DAY * 60));
+        };
+        assert_eq!(after(renewed), [SubscriptionRenewed]);
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`spend_one`] for what is counted, in the caller's transaction; at [`look`] for what is paid.
 
+mod attempt;
 mod budget;
 mod cause;
 mod change;

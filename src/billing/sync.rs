@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::events::{self, take_in};
-use super::look::{LookError, Looked, forget_customer, look};
+use super::judge::judge;
+use super::look::{LookError, Looked, forget_customer, look, promise};
 use super::sql::{self, Source};
 use super::standing::Known;
 use super::work::{self, Undone};
@@ -25,7 +26,9 @@ use crate::stripe::{self, Client, Subscription};
 const OVERLAP: Duration = Duration::from_mins(10);
 /// Longer than this Stripe's events do not reach back for sure.
 const EVENTS_KEPT: Duration = Duration::from_hours(29 * 24);
-/// The first time, this much is looked back for refunds and disputes.
+/// The first time, events of so long ago are read: our clock and Stripe's need not agree.
+const FIRST_READ: Duration = Duration::from_hours(24);
+/// And this much is looked back for refunds and disputes.
 const FIRST_LOOK_BACK: Duration = Duration::from_hours(90 * 24);
 /// An event that nobody has looked into for so long has lost its job.
 const STALE: Duration = Duration::from_hours(1);
@@ -40,6 +43,8 @@ pub struct Report {
     /// Subscriptions that Stripe listed, and customers whose subscriptions stood otherwise here.
     pub subscriptions: u64,
     pub differed: u64,
+    /// People whose plan was not what is known of them makes it: a setting had changed, for example.
+    pub judged: u64,
     /// Subscriptions that carry the id of a person here and belong to a customer that is not theirs.
     pub unmatched: Vec<String>,
     /// Payments looked at for refunds and disputes, after a silence longer than Stripe's events reach back.
@@ -91,17 +96,19 @@ impl<E: Into<Undone>> From<E> for SyncError {
 pub async fn sync(app: &App, forget_unknown: bool) -> Result<Report, SyncError> {
     let stripe = work::stripe(app)?;
     let began = app.clock.now();
-    let read_until = sql::read_until(&mut app.store.read().await?).await?;
+    let last = sql::last_sync(&mut app.store.read().await?).await?;
     let mut report = Report::default();
     // One part that fails keeps none of the others from healing what it can.
-    let read = read_events(app, stripe, read_until.unwrap_or(began).minus(OVERLAP), &mut report).await;
+    let from = last.read_until.map_or_else(|| began.minus(FIRST_READ), |until| until.minus(OVERLAP));
+    let read = read_events(app, stripe, from, &mut report).await;
     let taken_up = take_up(app, began).await;
     let compared = compare(app, stripe, &mut report).await;
-    let since = read_until.unwrap_or_else(|| began.minus(FIRST_LOOK_BACK));
+    let judged = judge_plans(app, &mut report).await;
+    let since = last.ran_at.unwrap_or_else(|| began.minus(FIRST_LOOK_BACK));
     let looked_back =
         if since.plus(EVENTS_KEPT) < began { look_back(app, stripe, since, &mut report).await } else { Ok(()) };
-    if read.is_ok() && looked_back.is_ok() {
-        crate::transaction!(app.store, |tx| { sql::set_read_until(tx, began, began).await })?;
+    if let (Ok(until), Ok(())) = (&read, &looked_back) {
+        crate::transaction!(app.store, |tx| { sql::note_sync(tx, *until, began).await })?;
     }
     metrics::counter!("billing_missed_total").increment(report.missed + report.differed);
     if report.missed + report.differed > 0 {
@@ -118,7 +125,8 @@ pub async fn sync(app: &App, forget_unknown: bool) -> Result<Report, SyncError> 
             tracing::warn!(customer, "Stripe does not know this customer: is the key another account's?");
         }
     }
-    read.and(taken_up).and(compared).and(looked_back)?;
+    read?;
+    taken_up.and(compared).and(judged).and(looked_back)?;
     Ok(report)
 }
 
@@ -131,9 +139,10 @@ async fn take_up(app: &App, now: Moment) -> Result<(), SyncError> {
     Ok(())
 }
 
-/// Takes in what is new among Stripe's events, the oldest first.
-async fn read_events(app: &App, stripe: &Client, since: Moment, report: &mut Report) -> Result<(), SyncError> {
-    let mut listed = Vec::new();
+/// Takes in what is new among Stripe's events, the oldest first. Until when they are read now: by Stripe's clock, and no
+/// further than the newest of them.
+async fn read_events(app: &App, stripe: &Client, since: Moment, report: &mut Report) -> Result<Moment, SyncError> {
+    let mut listed: Vec<stripe::Event> = Vec::new();
     stripe.events(since, &events::HEEDED, |page| listed.extend(page)).await?;
     for event in listed.iter().rev() {
         report.events += 1;
@@ -145,7 +154,40 @@ async fn read_events(app: &App, stripe: &Client, since: Moment, report: &mut Rep
         // A command works on nothing: the server beside it does.
         app.live.ring_for_jobs_everywhere();
     }
-    Ok(())
+    Ok(listed.iter().map(|event| event.created).fold(since, Moment::max))
+}
+
+/// Judges everybody again whose plan is not what is known of them makes it, or whose payment is overdue: how long that is
+/// Pro is the settings' to say, and may have changed.
+async fn judge_plans(app: &App, report: &mut Report) -> Result<(), SyncError> {
+    let mut after = UserId(uuid::Uuid::nil());
+    loop {
+        let page = sql::doubtful_plans(&mut app.store.read().await?, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = *last;
+        for user in page {
+            report.judged += u64::from(judge_one(app, user).await?);
+        }
+    }
+}
+
+/// Whether the plan changed.
+async fn judge_one(app: &App, user: UserId) -> store::Result<bool> {
+    let now = app.clock.now();
+    let change = app.people.change_beside(user);
+    let changed = crate::transaction!(app.store, |tx| {
+        if jobs::lock(tx, user).await?.is_none() {
+            return Ok(false);
+        }
+        let changed = judge(app, tx, user, &[], &Cause::Sync, now).await?;
+        promise(app, tx, user, now).await?;
+        Ok::<_, store::Error>(changed == Some(true))
+    })?;
+    change.all();
+    if changed {
+        app.live.ring_for_jobs_everywhere();
+    }
+    Ok(changed)
 }
 
 /// Looks at every customer whose subscriptions stand otherwise at Stripe than here.

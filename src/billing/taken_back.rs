@@ -10,13 +10,24 @@ use crate::jobs;
 use crate::store;
 use crate::stripe::{self, Charge, Client};
 
-/// Fetches a payment and writes what was taken back of it since it was looked at last. Safe to repeat.
+/// Fetches a payment and writes what was taken back of it, or came back, since it was looked at last. Safe to repeat, and to
+/// run twice at once: what was written while this one asked makes it ask again.
 pub(super) async fn look_at_charge(
     app: &App,
     stripe: &Client,
     charge: &str,
     cause: &Cause,
 ) -> Result<Looked, LookError> {
+    loop {
+        let looked = look_once(app, stripe, charge, cause).await?;
+        if looked != Looked::Outrun {
+            return Ok(looked);
+        }
+    }
+}
+
+async fn look_once(app: &App, stripe: &Client, charge: &str, cause: &Cause) -> Result<Looked, LookError> {
+    let before = sql::taken_back(&mut app.store.read().await?, charge).await?;
     let charge = match stripe.charge(charge).await {
         Err(error) if error.is_missing("id") || error.is_missing("charge") => return Ok(Looked::Nobody),
         outcome => outcome?,
@@ -33,12 +44,15 @@ pub(super) async fn look_at_charge(
         if jobs::lock(tx, user).await?.is_none() {
             return Ok(Looked::Nobody);
         }
+        // Unchanged since before it was asked for, what is known is older than the answer.
+        if sql::taken_back(tx, &charge.id).await? != before {
+            return Ok(Looked::Outrun);
+        }
         // Also when it is known already: whoever learnt it may not have known the subscription.
         if let Some(subscription) = &doomed {
             end_subscription(tx, user, subscription, false, now).await?;
         }
-        let known = sql::taken_back(tx, &charge.id).await?;
-        let happened = news(known, &charge, doomed.as_deref());
+        let happened = news(before, &charge, doomed.as_deref());
         if happened.is_empty() {
             return Ok(Looked::Written(0));
         }
@@ -51,7 +65,7 @@ pub(super) async fn look_at_charge(
     Ok(written)
 }
 
-/// What was not known yet. Less than was known is an old answer.
+/// What was not known yet.
 fn news(known: Option<(i64, bool)>, charge: &Charge, subscription: Option<&str>) -> Vec<Happened> {
     let (refunded, was_disputed) = known.unwrap_or((0, false));
     let line = |what, amount| Happened {
@@ -61,8 +75,10 @@ fn news(known: Option<(i64, bool)>, charge: &Charge, subscription: Option<&str>)
         ..Happened::just(what)
     };
     let mut happened = Vec::new();
-    if charge.amount_refunded > refunded {
-        happened.push(line(What::Refunded, charge.amount_refunded - refunded));
+    match charge.amount_refunded - refunded {
+        0 => {}
+        more @ 1.. => happened.push(line(What::Refunded, more)),
+        less => happened.push(line(What::RefundFailed, -less)),
     }
     if charge.is_disputed && !was_disputed {
         happened.push(line(What::Disputed, charge.amount));

@@ -78,7 +78,9 @@ pub async fn work(app: &App, claim: &Claim, job: &Job) -> Result<(), EndError> {
         Job::EndSubscription { user, subscription, is_surplus } => {
             end::work_end(app, claim, *user, subscription, *is_surplus).await
         }
-        Job::CloseCustomer { customer, checkouts } => end::close_customer(app, claim, customer, checkouts).await,
+        Job::CloseCustomer { customer, checkouts, owed } => {
+            end::close_customer(app, claim, customer, checkouts, owed).await
+        }
         Job::SyncBilling => sync::work_sync(app, claim).await,
         // Other rooms'.
         Job::Reply { .. }

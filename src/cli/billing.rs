@@ -92,6 +92,9 @@ impl Sync {
             if report.charges > 0 {
                 lines.push(format!("{} payments looked at for refunds and disputes", report.charges));
             }
+            if report.judged > 0 {
+                lines.push(format!("{} plans were not what is known makes them", report.judged));
+            }
             lines.extend(
                 report.unmatched.iter().map(|sub| format!("{sub} is somebody's whose customer is another one")),
             );

@@ -62,7 +62,7 @@ codes! {
     CheckoutNotFound = "checkout_not_found", 404, "No such checkout session";
     MethodNotAllowed = "method_not_allowed", 405, "This method is not allowed here";
     BodyTimedOut = "body_timed_out", 408, "The body did not arrive in time";
-    AlreadySubscribed = "already_subscribed", 409, "There is a subscription already";
+    AlreadySubscribed = "already_subscribed", 409, "The caller is Pro already";
     ChangeRefused = "change_refused", 409, "Stripe does not let the subscription be changed";
     NotSubscribed = "not_subscribed", 409, "There is no subscription";
     ReplyInProgress = "reply_in_progress", 409, "The reply has not ended yet";

@@ -31,7 +31,7 @@ pub use recover::void_leases;
 pub use renew::{Renewed, raise_floor, renew};
 pub use sql::Kept;
 pub(crate) use sql::keep_house_sql;
-pub use withdraw::{Standing, Waiter, standing, withdraw};
+pub use withdraw::{Standing, Waiter, is_ahead, standing, withdraw};
 
 /// Passing faults (Gemini down, a cut stream) that a job may meet before it is given up.
 pub const MOST_FAULTS: i64 = 5;
@@ -58,7 +58,13 @@ pub enum Job {
     /// End a subscription: one too many, whose last payment is given back, or one whose payment was taken back.
     EndSubscription { user: UserId, subscription: String, is_surplus: bool },
     /// Take a person who is gone off Stripe; their ids there are all that is left.
-    CloseCustomer { customer: String, checkouts: Vec<String> },
+    CloseCustomer {
+        customer: String,
+        checkouts: Vec<String>,
+        /// Subscriptions that were one too many, whose last payment is still to be given back.
+        #[serde(default)]
+        owed: Vec<String>,
+    },
     /// Erase a person who asked for it, should their request not have come to its end.
     EraseUser { user: UserId },
     /// Compare with Stripe what no event told.
@@ -73,7 +79,21 @@ impl Job {
     /// Whether nothing else would ever do it: it is not given up, however often its process died.
     #[must_use]
     pub const fn is_owed(&self) -> bool {
-        matches!(self, Self::EndSubscription { .. } | Self::CloseCustomer { .. } | Self::EraseUser { .. })
+        match self {
+            Self::JudgePlan { .. }
+            | Self::EndSubscription { .. }
+            | Self::CloseCustomer { .. }
+            | Self::EraseUser { .. }
+            | Self::SyncBilling => true,
+            // A reply fails in words; a code is asked for again; the comparison finds what these two were to tell; a room
+            // lives without a name, and a reply without what was said long ago.
+            Self::Reply { .. }
+            | Self::SendCode { .. }
+            | Self::StripeEvent { .. }
+            | Self::WatchCheckout { .. }
+            | Self::NameRoom { .. }
+            | Self::Summarise { .. } => false,
+        }
     }
 
     /// Among which of the house's own jobs it is claimed; None: a reply, claimed for its owner.

@@ -36,6 +36,11 @@ pub async fn standing(tx: &mut Tx, _user: &Locked, id: JobId) -> Result<Standing
     })
 }
 
+/// Whether a job is still to be done, or being done.
+pub async fn is_ahead(tx: &mut Tx, id: JobId) -> Result<bool> {
+    Ok(matches!(sql::state(tx, id).await?, Some((state, ..)) if state == "queued" || state == "running"))
+}
+
 /// Ends a waiting job undone and lets the next of its lane come forward.
 pub async fn withdraw(tx: &mut Tx, user: &Locked, waiter: &Waiter, now: Moment) -> Result<()> {
     sql::withdraw(tx, waiter.id, now).await?;

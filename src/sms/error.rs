@@ -47,6 +47,13 @@ impl Error {
         }
     }
 
+    /// Whether the message may have gone out all the same, and be paid for.
+    #[must_use]
+    pub fn may_have_gone_out(&self) -> bool {
+        // Without a connection nothing was said.
+        matches!(self, Self::Unreachable(cause) if !cause.is_connect())
+    }
+
     /// Whether it is the number's own, and nothing that an operator could put right.
     #[must_use]
     pub const fn is_of_the_number(&self) -> bool {

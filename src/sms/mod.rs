@@ -19,7 +19,7 @@ use crate::config::OtpDelivery;
 
 pub use country::Country;
 pub use error::Error;
-pub use promise::{NotPromised, Promised, note_verified, promise, sweep_days, sweep_minutes};
+pub use promise::{NotPromised, Promised, note_verified, promise, promise_again, sweep_days, sweep_minutes};
 use twilio::Twilio;
 pub use webhook::SIGNATURE;
 use webhook::Webhook;

@@ -43,6 +43,27 @@ pub async fn promise(
         Ok(standing) => standing,
         Err(until) => return Ok(Err(NotPromised::CountryHeld { until })),
     };
+    pay(tx, settings, country, now, standing).await
+}
+
+/// Spends the price once more, for a message that is sent again though the first may have gone out. The same code: for its
+/// country it counts once.
+pub async fn promise_again(
+    tx: &mut Tx,
+    settings: &config::Sms,
+    country: Country,
+    now: Moment,
+) -> Result<std::result::Result<Promised, NotPromised>> {
+    pay(tx, settings, country, now, Standing::Free).await
+}
+
+async fn pay(
+    tx: &mut Tx,
+    settings: &config::Sms,
+    country: Country,
+    now: Moment,
+    standing: Standing,
+) -> Result<std::result::Result<Promised, NotPromised>> {
     let price = settings.prices.of(country.0).unwrap_or(0);
     if !sql::spend(tx, &now.day(), price, settings.daily_cap.unwrap_or(i64::MAX)).await? {
         return Ok(Err(NotPromised::BudgetExhausted { until: now.next_midnight() }));

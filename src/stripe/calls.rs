@@ -1,20 +1,18 @@
-//! The calls we make, one function each.
+//! The calls we make, one function each; those about payments are in `payments.rs`.
 
 use serde_json::Value;
 
 use super::client::Ask;
 use super::form::Form;
-use super::object::{Dispute, Page};
+use super::object::Page;
 use super::object::{id, moment};
-use super::{Charge, Checkout, Client, Error, Event, Price, Subscription};
+use super::{Checkout, Client, Error, Event, Price, Subscription};
 use crate::clock::Moment;
 
 /// As many as Stripe gives at once.
-const PAGE: &str = "100";
+pub(super) const PAGE: &str = "100";
 /// A server that turns in a circle must end.
 const MOST_PAGES: usize = 10_000;
-/// Why a payment cannot be given back: it was.
-const TAKEN_BACK: [&str; 2] = ["charge_already_refunded", "charge_disputed"];
 
 /// A checkout session to be made.
 #[derive(Clone, Copy, Debug)]
@@ -25,13 +23,6 @@ pub struct NewCheckout<'a> {
     /// With `{CHECKOUT_SESSION_ID}` where the session's id goes.
     pub success_url: &'a str,
     pub cancel_url: &'a str,
-}
-
-/// Money that was given back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refund {
-    pub amount: i64,
-    pub currency: String,
 }
 
 impl Client {
@@ -78,9 +69,8 @@ impl Client {
     }
 
     /// Ends an open session; refused when it is no longer open.
-    pub async fn expire_checkout(&self, session: &str) -> Result<(), Error> {
-        let key = format!("expire-{session}");
-        self.call(&["checkout", "sessions", session, "expire"], &Ask::Post(&key), &Form::default()).await.map(|_| ())
+    pub async fn expire_checkout(&self, session: &str, key: &str) -> Result<(), Error> {
+        self.call(&["checkout", "sessions", session, "expire"], &Ask::Post(key), &Form::default()).await.map(|_| ())
     }
 
     /// The address of a page where the customer manages subscriptions and cards.
@@ -136,23 +126,6 @@ impl Client {
         Ok(open.filter_map(|invoice| moment(&invoice["created"])).min())
     }
 
-    /// What paid an invoice: a payment intent, or a charge in older versions; none when nothing did.
-    pub async fn payment_of(&self, invoice: &str) -> Result<Option<Payment>, Error> {
-        let found = self.call(&["invoices", invoice], &Ask::Get, &Form::default()).await?;
-        let older = |name: &str| id(&found[name]);
-        if let Some(intent) = older("payment_intent") {
-            return Ok(Some(Payment::Intent(intent)));
-        }
-        if let Some(charge) = older("charge") {
-            return Ok(Some(Payment::Charge(charge)));
-        }
-        let form = Form::default().with("invoice", invoice).with("status", "paid");
-        let payments = self.call(&["invoice_payments"], &Ask::Get, &form).await?;
-        let first =
-            payments["data"].as_array().and_then(|list| list.first()).map_or(&Value::Null, |one| &one["payment"]);
-        Ok(id(&first["payment_intent"]).map(Payment::Intent).or_else(|| id(&first["charge"]).map(Payment::Charge)))
-    }
-
     /// The sessions on which a customer can still pay.
     pub async fn open_checkouts_of(&self, customer: &str) -> Result<Vec<Checkout>, Error> {
         let form = Form::default().with("customer", customer).with("status", "open").with("limit", PAGE);
@@ -160,56 +133,6 @@ impl Client {
         let path = ["checkout", "sessions"];
         self.each_page(&path, &form, Checkout::of, |session| &session.id, |page| open.extend(page)).await?;
         Ok(open)
-    }
-
-    pub async fn charge(&self, charge: &str) -> Result<Charge, Error> {
-        let charge = self.call(&["charges", charge], &Ask::Get, &Form::default()).await?;
-        Charge::of(&charge).ok_or_else(|| unreadable("charge"))
-    }
-
-    /// Gives a whole payment back; one that was given back already is no fault, and no refund.
-    pub async fn refund(&self, payment: &Payment, key: &str) -> Result<Option<Refund>, Error> {
-        let form = match payment {
-            Payment::Intent(intent) => Form::default().with("payment_intent", intent),
-            Payment::Charge(charge) => Form::default().with("charge", charge),
-        };
-        let refund = match self.call(&["refunds"], &Ask::Post(key), &form).await {
-            Err(Error::Refused(refusal)) if TAKEN_BACK.contains(&refusal.code.as_str()) => return Ok(None),
-            outcome => outcome?,
-        };
-        let amount = refund["amount"].as_i64().ok_or_else(|| unreadable("refund"))?;
-        let currency = refund["currency"].as_str().ok_or_else(|| unreadable("refund"))?.to_owned();
-        Ok(Some(Refund { amount, currency }))
-    }
-
-    /// The charges of which something was given back or disputed since then.
-    pub async fn charges_taken_back(&self, since: Moment) -> Result<Vec<String>, Error> {
-        let form = Form::default().with("created[gte]", since.seconds().to_string()).with("limit", PAGE);
-        let mut charges = Vec::new();
-        let refund = |object: &Value| Some((id(&object["id"])?, id(&object["charge"])));
-        self.each_page(
-            &["refunds"],
-            &form,
-            refund,
-            |(id, _)| id,
-            |page| {
-                charges.extend(page.into_iter().filter_map(|(_, charge)| charge));
-            },
-        )
-        .await?;
-        self.each_page(
-            &["disputes"],
-            &form,
-            Dispute::of,
-            |dispute| &dispute.id,
-            |page| {
-                charges.extend(page.into_iter().filter_map(|dispute| dispute.charge));
-            },
-        )
-        .await?;
-        charges.sort_unstable();
-        charges.dedup();
-        Ok(charges)
     }
 
     /// Events of these kinds (20 at most) of the last 30 days that are not older than `since`, newest first, page by page.
@@ -224,7 +147,7 @@ impl Client {
         Price::of(&price).ok_or_else(|| unreadable("recurring price"))
     }
 
-    async fn each_page<T>(
+    pub(super) async fn each_page<T>(
         &self,
         path: &[&str],
         form: &Form,
@@ -248,25 +171,7 @@ impl Client {
     }
 }
 
-/// What an invoice was paid by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Payment {
-    Intent(String),
-    Charge(String),
-}
-
-impl Payment {
-    /// Whether this is the payment that a charge belongs to.
-    #[must_use]
-    pub fn is_of(&self, charge: &Charge) -> bool {
-        match self {
-            Self::Intent(intent) => charge.payment_intent.as_ref() == Some(intent),
-            Self::Charge(id) => charge.id == *id,
-        }
-    }
-}
-
-fn unreadable(what: &str) -> Error {
+pub(super) fn unreadable(what: &str) -> Error {
     Error::Unreadable(format!("it is no {what}"))
 }
 

@@ -9,9 +9,11 @@ mod client;
 mod error;
 mod form;
 mod object;
+mod payments;
 pub mod signature;
 
-pub use calls::{NewCheckout, Payment, Refund};
+pub use calls::NewCheckout;
 pub use client::{Client, Unusable, VERSION, jitter};
 pub use error::{Error, Refusal};
 pub use object::{Charge, Checkout, Event, Price, Subscription};
+pub use payments::{Payment, Refund};

@@ -16,7 +16,7 @@ use crate::harness::{Person, TestApp};
 
 /// Every place of the database in which one of the words stands: table, column and how often; hidden tables of the index
 /// too. Ids are looked for as the engine keeps them.
-async fn traces(app: &TestApp, words: &[String]) -> Vec<String> {
+pub(crate) async fn traces(app: &TestApp, words: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for (table, column) in columns(app).await {
         for word in words {

@@ -34,6 +34,18 @@ impl Shop {
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
     }
 
+    /// Looks again until a server has asked for all subscriptions.
+    async fn until_compared(&self) {
+        let url = format!("{}/sandbox/journal?path=/v1/subscriptions", self.sandbox.base());
+        loop {
+            let seen: Value = self.http.get(&url).send().await.expect("an answer").json().await.expect("JSON");
+            if seen["entries"].as_array().is_some_and(|entries| !entries.is_empty()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// A server that sells by it, and no sync of its own within the test.
     async fn beside(&self) -> Beside {
         let base = self.sandbox.base();
@@ -162,6 +174,24 @@ async fn an_operators_word_gives_pro_and_takes_back_only_what_was_given() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(error(&refused).contains("a subscription keeps them Pro"), "{}", error(&refused));
     assert_eq!(ada.get("/subscription/status").await.1["plan"], "pro");
+    beside.end().await;
+    shop.sandbox.stop();
+}
+
+#[tokio::test]
+async fn a_server_compares_with_stripe_when_it_starts() {
+    let outside = folder();
+    let shop = Shop::open(outside.path());
+    let beside = shop.beside().await;
+    let ada = Client::sign_in(beside.server.base(), ADA).await;
+    // Its next comparison is a day away.
+    shop.until_compared().await;
+    let sub = shop.sell_to(&ada).await;
+    shop.control(&format!("subscriptions/{sub}"), json!({"status": "unpaid"})).await;
+    assert_eq!(ada.get("/subscription/status").await.1["plan"], "pro", "nobody told");
+    let beside = beside.again(true);
+    let ada = ada.moved(beside.server.base());
+    until_plan(&ada, "basic").await;
     beside.end().await;
     shop.sandbox.stop();
 }

@@ -210,6 +210,27 @@ async fn an_invoice_leads_to_its_charge_and_the_charge_back_to_the_money() {
 }
 
 #[tokio::test]
+async fn a_refund_that_the_bank_does_not_take_comes_back() {
+    let stripe = Visitor::start().await;
+    let (customer, _) = stripe.subscriber().await;
+    let charge = id(&stripe.the(&format!("/v1/charges?customer={customer}")).await["data"][0]);
+    let (_, refund) = stripe.post("/v1/refunds", &[("charge", &charge)]).await;
+    let seen = stripe.told(0).len();
+    let path = format!("/sandbox/refunds/{}/fail", id(&refund));
+    let (status, failed) = stripe.control(&path, &json!({})).await;
+    assert_eq!(
+        (status, &failed["status"], &failed["failure_reason"]),
+        (200, &json!("failed"), &json!("expired_or_canceled_card"))
+    );
+    assert_eq!(stripe.told(seen), ["charge.refund.updated", "refund.failed"]);
+    let found = stripe.the(&format!("/v1/charges/{charge}")).await;
+    assert_eq!((&found["refunded"], &found["amount_refunded"]), (&json!(false), &json!(0)));
+    assert_eq!(stripe.control(&path, &json!({})).await.0, 400, "once");
+    assert!(!stripe.sandbox.fail_refund("re_none"));
+    assert_eq!(stripe.post("/v1/refunds", &[("charge", &charge)]).await.0, 200, "it can be made again");
+}
+
+#[tokio::test]
 async fn a_bank_disputes_a_charge_once() {
     let stripe = Visitor::start().await;
     let (customer, _) = stripe.subscriber().await;

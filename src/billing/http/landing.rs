@@ -68,7 +68,8 @@ fn page(status: &str) -> String {
         "complete" => ("Thank you", "Your payment has arrived, or is on its way. You can go back to the chat."),
         "open" => ("Not paid yet", "The payment was not finished. You can go back and try again."),
         "expired" => ("Too late", "This checkout is over, and nothing was paid. You can begin a new one."),
-        _ => ("Nothing was bought", "You turned back, and nothing was paid. You can go back to the chat."),
+        // Whoever turned back at checkout, and whoever comes from the portal.
+        _ => ("Welcome back", "Whoever turned back before paying has paid nothing. You can go back to the chat."),
     };
     include_str!("landing.html").replace("{title}", title).replace("{text}", text)
 }

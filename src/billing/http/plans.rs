@@ -1,6 +1,6 @@
 //! What the plans give, for everybody to read.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -31,18 +31,26 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Json<List<PlanView>> {
     Json(List { data, next_cursor: None })
 }
 
-/// What Pro costs, as Stripe said last; asked once a minute at most, by one request for all.
+/// What Pro costs, as Stripe said last; asked once a minute at most, by one request for all. While it asks, the others
+/// have what was said before; they wait only where nothing was.
 async fn price(app: &App) -> Option<PriceView> {
     let (stripe, id) = (app.stripe.as_ref()?, app.settings.stripe.pro_price.as_deref()?);
-    let mut known = app.price.lock().await;
+    let said = || app.price.said.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = said().clone();
+    let asking = match &known {
+        Some(_) => app.price.asked_at.try_lock().ok(),
+        None => Some(app.price.asked_at.lock().await),
+    };
+    let Some(mut asked_at) = asking else { return known.map(PriceView::from) };
     let now = app.clock.now();
-    if known.asked_at.is_none_or(|at| now.since(at) >= KEPT) {
-        known.asked_at = Some(now);
+    if asked_at.is_none_or(|at| now.since(at) >= KEPT) {
+        *asked_at = Some(now);
         match tokio::time::timeout(PATIENCE, stripe.price(id)).await {
-            Ok(Ok(price)) => known.price = Some(price),
+            Ok(Ok(price)) => *said() = Some(price),
             Ok(Err(cause)) => tracing::warn!(%cause, "Stripe did not say what Pro costs"),
             Err(_) => tracing::warn!("Stripe did not say what Pro costs in time"),
         }
     }
-    known.price.clone().map(PriceView::from)
+    let known = said().clone();
+    known.map(PriceView::from)
 }

@@ -7,12 +7,16 @@ use crate::billing::{Line, Open, Prompts, Stage, Status, What};
 use crate::clock::Moment;
 use crate::stripe;
 
-/// A page to pay on.
+/// A checkout: a page to pay on, as long as it is open.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Checkout)]
 pub(super) struct CheckoutView {
-    #[schema(example = "https://checkout.stripe.com/c/pay/cs_test_a1")]
-    checkout_url: String,
+    /// Null once it is over, which only a repeated `Idempotency-Key` shows.
+    #[schema(required, example = "https://checkout.stripe.com/c/pay/cs_test_a1")]
+    checkout_url: Option<String>,
+    /// `open`; of a repeated request also `complete` (paid, or being paid) and `expired`.
+    #[schema(value_type = String, example = "open")]
+    status: &'static str,
     #[schema(example = "cs_test_a1")]
     session_id: String,
     expires_at: Moment,
@@ -20,7 +24,8 @@ pub(super) struct CheckoutView {
 
 impl From<Open> for CheckoutView {
     fn from(open: Open) -> Self {
-        Self { checkout_url: open.url, session_id: open.session, expires_at: open.expires_at }
+        let status = LandingView::word(open.stage);
+        Self { checkout_url: open.url, status, session_id: open.session, expires_at: open.expires_at }
     }
 }
 
@@ -170,7 +175,8 @@ pub(super) struct LandingView {
     /// None when the person turned back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// `complete`: paid, or being paid; `open`: it can still be; `expired`; `cancelled`: the person turned back.
+    /// `complete`: paid, or being paid; `open`: it can still be; `expired`; `cancelled`: no checkout is named, the person
+    /// turned back or comes from the portal.
     #[schema(value_type = String, example = "complete")]
     pub status: &'static str,
 }

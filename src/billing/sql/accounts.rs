@@ -3,7 +3,7 @@
 use crate::auth::Plan;
 use crate::ids::UserId;
 use crate::store::{On, Result, Tx};
-use crate::{execute, fetch_one, fetch_optional};
+use crate::{execute, fetch_all, fetch_one, fetch_optional};
 
 /// A person's account here and at Stripe.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -100,6 +100,25 @@ pub(in crate::billing) async fn set_granted(tx: &mut Tx, user: UserId, granted: 
 pub(in crate::billing) async fn plan_of(tx: &mut Tx, user: UserId) -> Result<Option<Plan>> {
     let row = fetch_optional!(tx, (Plan,), "select plan from users where id = $1", user)?;
     Ok(row.map(|(plan,)| plan))
+}
+
+/// People whose plan is not what is known of them makes it, or may not be: an overdue payment is Pro for a while. A page of
+/// at most `most` behind `after`.
+pub(in crate::billing) async fn doubtful_plans(on: &mut impl On, after: UserId, most: i64) -> Result<Vec<UserId>> {
+    let rows = fetch_all!(
+        on,
+        (UserId,),
+        "select a.user_id from billing_accounts a join users u on u.id = a.user_id
+         where a.user_id > $1
+             and (u.plan <> case when a.granted or exists (select 1 from subscriptions s where s.user_id = a.user_id
+                                                               and s.status in ('trialing', 'active'))
+                                 then 'pro' else 'basic' end
+                  or exists (select 1 from subscriptions s where s.user_id = a.user_id and s.status = 'past_due'))
+         order by a.user_id limit $2",
+        after,
+        most
+    )?;
+    Ok(rows.into_iter().map(|(user,)| user).collect())
 }
 
 pub(in crate::billing) async fn has_user(on: &mut impl On, user: UserId) -> Result<bool> {

@@ -211,17 +211,26 @@ pub(in crate::billing) async fn delete_events(store: &Store, before: Moment, mos
     })
 }
 
-/// Until when events were read; none before the first time.
-pub(in crate::billing) async fn read_until(on: &mut impl On) -> Result<Option<Moment>> {
-    let (until,) = fetch_one!(on, (Option<Moment>,), "select read_until from billing_sync where id = 1")?;
-    Ok(until)
+/// The last comparison that read all it wanted; nothing before the first.
+#[derive(Clone, Copy, Debug, sqlx::FromRow)]
+pub(in crate::billing) struct LastSync {
+    /// By our clock.
+    pub ran_at: Option<Moment>,
+    /// Until when events were read, by Stripe's.
+    pub read_until: Option<Moment>,
 }
 
-pub(in crate::billing) async fn set_read_until(tx: &mut Tx, until: Moment, now: Moment) -> Result<()> {
+pub(in crate::billing) async fn last_sync(on: &mut impl On) -> Result<LastSync> {
+    fetch_one!(on, LastSync, "select ran_at, read_until from billing_sync where id = 1")
+}
+
+/// Of two comparisons at once the one that read further counts.
+pub(in crate::billing) async fn note_sync(tx: &mut Tx, until: Moment, now: Moment) -> Result<()> {
     execute!(
         tx,
-        "update billing_sync set ran_at = $2, read_until = $1
-         where id = 1 and (read_until is null or read_until < $1)",
+        "update billing_sync set ran_at = $2,
+                read_until = case when read_until is null or read_until < $1 then $1 else read_until end
+         where id = 1",
         until,
         now
     )?;

@@ -17,7 +17,7 @@ use super::pay::{Action, Outcome};
 use super::script::Rule;
 use super::subscription::Status;
 use super::world::Object;
-use super::{Sandbox, disputes, force, forward};
+use super::{Sandbox, disputes, force, forward, refunds};
 
 /// - `/sandbox/script`: `GET` shows the rules that wait, `POST` adds one or a list, `DELETE` forgets them.
 /// - `/sandbox/journal?after=<id>&path=<beginning>`: `GET` shows what was asked, `DELETE` forgets it.
@@ -26,7 +26,8 @@ use super::{Sandbox, disputes, force, forward};
 /// - `/sandbox/webhooks`: `GET` shows how they are delivered and what was tried, `POST` changes it.
 /// - `POST /sandbox/events/{id}/deliver` delivers one, once more.
 /// - `POST /sandbox/checkout/{session}`, `/sandbox/subscriptions/{id}`, `/sandbox/customers/{id}/card`,
-///   `/sandbox/disputes`, `/sandbox/disputes/{id}`: what only people, banks and time can do at Stripe.
+///   `/sandbox/disputes`, `/sandbox/disputes/{id}`, `/sandbox/refunds/{id}/fail`: what only people, banks and time can do at
+///   Stripe.
 pub(super) fn router() -> Router<Arc<Sandbox>> {
     Router::new()
         .route("/sandbox/script", get(rules).post(add).delete(forget_rules))
@@ -40,6 +41,7 @@ pub(super) fn router() -> Router<Arc<Sandbox>> {
         .route("/sandbox/customers/{id}/card", post(card))
         .route("/sandbox/disputes", post(dispute))
         .route("/sandbox/disputes/{id}", post(close_dispute))
+        .route("/sandbox/refunds/{id}/fail", post(fail_refund))
 }
 
 async fn rules(State(sandbox): State<Arc<Sandbox>>) -> Json<Value> {
@@ -202,6 +204,10 @@ async fn close_dispute(
         Ok(Closed { won }) => shown(sandbox.with(|world| disputes::close(world, &id, won))),
         Err(refused) => refused,
     }
+}
+
+async fn fail_refund(State(sandbox): State<Arc<Sandbox>>, Path(id): Path<String>) -> Response {
+    shown(sandbox.with(|world| refunds::fail(world, &id)))
 }
 
 #[expect(clippy::result_large_err, reason = "it is the answer")]

@@ -19,13 +19,14 @@ pub(super) struct Refund {
     currency: String,
     reason: Option<String>,
     metadata: Map<String, Value>,
+    has_failed: bool,
 }
 
 object!(Refund, "refund", refunds);
 
 impl Refund {
     fn show(&self) -> Value {
-        json!({
+        let mut refund = json!({
             "id": self.id,
             "object": "refund",
             "amount": self.amount,
@@ -44,7 +45,13 @@ impl Refund {
             "source_transfer_reversal": null,
             "status": "succeeded",
             "transfer_reversal": null,
-        })
+        });
+        if self.has_failed {
+            refund["status"] = "failed".into();
+            refund["failure_reason"] = "expired_or_canceled_card".into();
+            refund["failure_balance_transaction"] = self.id.replacen("re_", "txn_back_", 1).into();
+        }
+        refund
     }
 }
 
@@ -95,11 +102,25 @@ pub(super) fn create(world: &mut World, asked: &Value) -> Result<Value, Refusal>
         currency: charge.currency,
         reason,
         metadata,
+        has_failed: false,
     };
     let view = refund.view();
     world.add(refund, "refund.created");
     world.change::<Charge>(&charge.id, "charge.refunded", |charge| charge.refunded += amount);
     Ok(view)
+}
+
+/// The bank does not take it: the money comes back, and the charge counts it no more.
+/// <https://docs.stripe.com/refunds#failed-refunds>
+pub(super) fn fail(world: &mut World, id: &str) -> Result<Value, Refusal> {
+    let Refund { charge, amount, has_failed, .. } = world.find::<Refund>(id)?.clone();
+    if has_failed {
+        return Err(Fault::conflict(format!("Refund {id} has failed already.")));
+    }
+    world.set::<Charge>(&charge, |charge| charge.refunded -= amount);
+    world.change::<Refund>(id, "charge.refund.updated", |refund| refund.has_failed = true);
+    world.announce::<Refund>(id, "refund.failed");
+    retrieve(world, id)
 }
 
 fn charge_of<'a>(world: &'a World, form: &Form<'_>) -> Result<&'a Charge, Refusal> {

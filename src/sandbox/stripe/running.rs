@@ -13,7 +13,7 @@ use super::pay::{Action, Outcome};
 use super::script::Rule;
 use super::subscription::Status;
 use super::world::Object;
-use super::{Sandbox, base_url, disputes, events, force, signature};
+use super::{Sandbox, base_url, disputes, events, force, refunds, signature};
 
 /// It goes on when this is dropped; its token ends it.
 #[derive(Clone, Debug)]
@@ -104,6 +104,11 @@ impl Running {
     /// A bank disputes a charge; false if it cannot.
     pub fn dispute(&self, charge: &str) -> bool {
         self.sandbox.with(|world| disputes::open(world, charge, None)).is_ok()
+    }
+
+    /// A refund comes back; false if it cannot.
+    pub fn fail_refund(&self, refund: &str) -> bool {
+        self.sandbox.with(|world| refunds::fail(world, refund)).is_ok()
     }
 
     /// Changes how webhooks are delivered from now on.

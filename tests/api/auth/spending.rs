@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gemini_backend::config::{Environment, Settings, Sms};
 use gemini_backend::retention;
+use gemini_backend::sandbox::sms::{End, Fault, Rule};
 use serde_json::json;
 
 use super::texts::Post;
@@ -85,6 +86,37 @@ async fn over_the_cap_nothing_is_sent_and_no_code_is_voided() {
         assert_eq!(post.app.count(sql).await, before, "{sql}");
     }
     post.app.verify(ADA, &otp).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_message_that_may_have_gone_out_is_paid_for_again() {
+    let post = capped("1").await;
+    // Taken, and the connection breaks before the answer; then the sender says that it took nothing.
+    post.sms.script(Rule::end(End::Cut));
+    post.sms.script(Rule::refuse(Fault::bare(503)));
+    ask(&post.app, ADA).await.expect(200);
+    post.app.settle().await;
+    for (seconds, messages, spent) in [(1, 2, 8_400), (2, 3, 8_400), (60, 3, 8_400)] {
+        post.app.clock.advance(Duration::from_secs(seconds));
+        post.app.settle().await;
+        assert_eq!(post.sms.messages().len(), messages);
+        assert_eq!(post.app.count("select spent from sms_days").await, spent, "after {messages}");
+    }
+    let codes = post.app.count("select sends from sms_minutes").await;
+    assert_eq!(codes, 1, "for its country it is one code");
+}
+
+#[tokio::test]
+async fn a_message_is_not_sent_again_beyond_the_cap() {
+    let post = capped("0.0083").await;
+    post.sms.script(Rule::end(End::Cut));
+    ask(&post.app, ADA).await.expect(200);
+    post.app.settle().await;
+    post.app.clock.advance(Duration::from_secs(5));
+    post.app.settle().await;
+    assert_eq!(post.sms.messages().len(), 1);
+    assert_eq!(post.app.count("select spent from sms_days").await, 4_200);
+    assert_eq!(post.app.count("select count(*) from jobs where state = 'parked'").await, 1);
 }
 
 #[tokio::test]

@@ -6,12 +6,14 @@ use gemini_backend::clock::Clock;
 use gemini_backend::config::{OtpDelivery, Settings, Twilio, TwilioFrom};
 use gemini_backend::fetch_all;
 use gemini_backend::sandbox::sms::{self, End, Fault, Kept, Options, Rule, Running, Way};
+use gemini_backend::sandbox::stripe;
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::delivery::Lines;
 use super::{ADA, BOB};
-use crate::harness::{START, TestApp};
+use crate::harness::shop::event;
+use crate::harness::{START, TestApp, until};
 
 const TOKEN: &str = "9f2c4be1d07a6358";
 const SECRET: &str = "c1f0-9a2b-77de";
@@ -25,16 +27,22 @@ pub(super) struct Post {
 
 impl Post {
     async fn start(delivery: impl FnOnce(&Running) -> OtpDelivery, change: impl FnOnce(&mut Settings)) -> Self {
-        let stop = CancellationToken::new();
-        let account = Some(("AC1".to_owned(), TOKEN.to_owned()));
-        let (webhook_secret, clock) = (SECRET.to_owned(), Clock::held(START));
-        let options = Options { account, webhook_secret, clock, messages: 1000 };
-        let sms = sms::start(([127, 0, 0, 1], 0).into(), options, stop.clone()).await.expect("a free port");
+        let (sms, _stop) = open().await;
         let app = TestApp::with(|settings| {
             settings.auth.otp_delivery = delivery(&sms);
             change(settings);
         });
-        Self { app: app.await, sms, _stop: stop.drop_guard() }
+        Self { app: app.await, sms, _stop }
+    }
+
+    /// A service that also sells.
+    async fn selling(change: impl FnOnce(&mut Settings)) -> Self {
+        let (sms, _stop) = open().await;
+        let app = TestApp::selling_with(|settings| {
+            settings.auth.otp_delivery = twilio(&sms, TOKEN, TwilioFrom::Number("+15005550006".to_owned()));
+            change(settings);
+        });
+        Self { app: app.await, sms, _stop }
     }
 
     pub(super) async fn by_twilio(change: impl FnOnce(&mut Settings)) -> Self {
@@ -66,6 +74,15 @@ impl Post {
         let mut reader = self.app.app.store.read().await.expect("a connection");
         fetch_all!(&mut reader, (String, Option<String>), "select state, note from jobs order by id").expect("the jobs")
     }
+}
+
+async fn open() -> (Running, DropGuard) {
+    let stop = CancellationToken::new();
+    let account = Some(("AC1".to_owned(), TOKEN.to_owned()));
+    let (webhook_secret, clock) = (SECRET.to_owned(), Clock::held(START));
+    let options = Options { account, webhook_secret, clock, messages: 1000 };
+    let sms = sms::start(([127, 0, 0, 1], 0).into(), options, stop.clone()).await.expect("a free port");
+    (sms, stop.drop_guard())
 }
 
 fn twilio(sms: &Running, token: &str, from: TwilioFrom) -> OtpDelivery {
@@ -115,6 +132,30 @@ async fn trouble_is_waited_out_with_the_same_code() {
     assert_eq!(statuses, [429, 503, 500, 0, 201]);
     assert!(messages.iter().all(|message| digits(message) == first), "{messages:?}");
     post.app.verify(ADA, &first).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_stripe_that_hangs_holds_up_no_code() {
+    let post = Post::selling(|settings| settings.worker.concurrency = 4).await;
+    let app = &post.app;
+    app.block_webhooks();
+    let ada = app.sign_up().await;
+    ada.opens_checkout().await;
+    let customer = ada.customer().await;
+    app.shop().script(stripe::Rule::on("GET", "/v1/subscriptions").always().hold());
+    for at in 0..8 {
+        let about = json!({"id": "sub_1", "object": "subscription", "customer": customer});
+        app.webhook(&event(&format!("evt_{at}"), "customer.subscription.updated", about)).await.expect(200);
+    }
+    let is_held = |entry: &stripe::Entry| entry.end == stripe::Ended::Held;
+    app.shop().wait_until(|entries| entries.iter().any(is_held)).await;
+    app.tell("/auth/send-otp", json!({"mobile": BOB})).await.expect(200);
+    until("the code arrives", async || post.sms.messages().first().map(|_| ())).await;
+    assert!(app.shop().journal().iter().any(is_held), "Stripe still says nothing");
+    assert!(app.count("select count(*) from stripe_events where outcome = 'waiting'").await > 0);
+    app.shop().clear_script();
+    app.shop().release();
+    app.live(Duration::from_secs(1)).await;
 }
 
 #[tokio::test]

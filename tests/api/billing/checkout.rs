@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use gemini_backend::auth::Plan;
 use gemini_backend::sandbox::stripe::{Action, Ended, Entry, Fault, Rule};
 use serde_json::{Value, json};
 
@@ -100,6 +101,18 @@ async fn whoever_has_a_subscription_needs_none() {
 }
 
 #[tokio::test]
+async fn whoever_is_pro_by_an_operators_word_is_sold_nothing() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.set_plan(Plan::Pro).await;
+    assert_eq!(ada.stands().await, ("pro".to_owned(), "none".to_owned()));
+    assert_eq!(ada.post("/subscribe/pro", json!({})).await.expect(409).code(), "already_subscribed");
+    assert_eq!(app.executed("POST", "/v1/checkout/sessions"), 0);
+    ada.set_plan(Plan::Basic).await;
+    ada.buys().await;
+}
+
+#[tokio::test]
 async fn who_has_paid_and_asks_again_before_the_news_is_told_so() {
     let app = TestApp::selling().await;
     app.block_webhooks();
@@ -127,6 +140,45 @@ async fn a_key_gives_the_first_answer_again() {
     }
     let other = ask(json!({"success_url": "http://localhost/other"})).await.expect(422);
     assert_eq!(other.code(), "idempotency_mismatch");
+}
+
+#[tokio::test]
+async fn a_repeated_key_shows_what_became_of_the_checkout() {
+    let app = TestApp::selling().await;
+    let (ada, bob) = (app.sign_up().await, app.sign_up().await);
+    // Nobody tells: the answer does not wait for that.
+    app.block_webhooks();
+    for (person, action, status) in [(&ada, Action::Pay, "complete"), (&bob, Action::Expire, "expired")] {
+        let ask = || person.call("POST", "/subscribe/pro").header("idempotency-key", "buy-1").json(&json!({})).send();
+        let first = ask().await.expect(200).json();
+        assert_eq!(first["status"], "open");
+        let session = first["session_id"].as_str().expect("an id");
+        let _ = app.shop().checkout(session, action);
+        for _ in 0..2 {
+            let again = ask().await.expect(200);
+            assert_eq!(again.header("idempotency-replayed"), Some("true"));
+            let shown = json!({"status": status, "checkout_url": null, "session_id": session,
+                "expires_at": first["expires_at"]});
+            assert_eq!(again.json(), shown);
+        }
+    }
+    assert_eq!(ada.stands().await, ("pro".to_owned(), "active".to_owned()), "what was seen holds");
+    assert_eq!(bob.stands().await.0, "basic");
+    assert_eq!(app.executed("POST", "/v1/checkout/sessions"), 2);
+}
+
+#[tokio::test]
+async fn a_page_that_cannot_be_closed_at_once_is_closed_by_the_next_request() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    let session = ada.opens_checkout().await;
+    let expire = format!("/v1/checkout/sessions/{session}/expire");
+    // Stripe remembers its failure for whoever asks under the same key.
+    app.shop().script(Rule { remember: true, ..Rule::on("POST", &expire).refuse(Fault::of(500)).after() });
+    let elsewhere = json!({"success_url": "http://localhost:3000/paid"});
+    assert_eq!(ada.post("/subscribe/pro", elsewhere.clone()).await.expect(503).code(), "billing_unavailable");
+    let opened = ada.post("/subscribe/pro", elsewhere).await.expect(200).json();
+    assert_ne!(opened["session_id"], json!(session));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod checkout;
 mod erase;
 mod orders;
 mod plans;
+mod surplus;
 mod sync;
 mod taken_back;
 mod webhook;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use gemini_backend::billing;
-use gemini_backend::sandbox::stripe::{Card, Fault, Rule};
+use gemini_backend::sandbox::stripe::{Action, Card, Fault, Rule};
 use gemini_backend::{execute, transaction};
 use serde_json::json;
 
-use crate::harness::TestApp;
 use crate::harness::shop::DAY;
+use crate::harness::{Person, TestApp, YEARLY};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -85,6 +85,103 @@ async fn after_forty_days_away_the_state_is_right_and_what_was_missed_is_told() 
     let again = billing::sync(&app.app, false).await.expect("Stripe is there");
     app.settle().await;
     assert_eq!((again.missed, again.differed), (0, 0), "{again:?}");
+}
+
+#[tokio::test]
+async fn what_happened_in_forty_days_away_holds_though_its_events_are_gone() {
+    let app = TestApp::selling().await;
+    let (bob, cem, dora) = (app.sign_up().await, app.sign_up().await, app.sign_up().await);
+    let (eli, fay, gus) = (app.sign_up().await, app.sign_up().await, app.sign_up().await);
+    for person in [&bob, &dora, &eli] {
+        person.buys().await;
+    }
+    // Their last payment is still the last after forty days.
+    for person in [&fay, &gus] {
+        person.opens_checkout().await;
+        person.buys_beside(YEARLY).await;
+    }
+    app.hear().await;
+    for person in [&bob, &dora, &eli, &fay, &gus] {
+        assert_eq!(person.stands().await, ("pro".to_owned(), "active".to_owned()));
+    }
+    let page = cem.opens_checkout().await;
+    billing::sync(&app.app, false).await.expect("Stripe is there");
+    app.block_webhooks();
+    app.stop().await;
+    app.clock.advance(HOUR);
+    app.shop().checkout(&page, Action::Pay).expect("the browser leaves");
+    assert!(app.shop().set_card(&dora.customer().await, Card::Declining));
+    let sub = eli.subscriptions().await.remove(0);
+    app.stripe("POST", &format!("subscriptions/{sub}"), &[("cancel_at_period_end", "true")]).await;
+    app.clock.advance(8 * DAY);
+    for person in [&bob, &fay] {
+        app.stripe("POST", "refunds", &[("charge", &person.charges().await[0])]).await;
+    }
+    assert!(app.shop().dispute(&gus.charges().await[0]));
+    app.clock.advance(32 * DAY);
+    let gone = app.stripe("GET", "events?types[]=charge.refunded&types[]=charge.dispute.created", &[]).await;
+    assert_eq!(gone["data"], json!([]), "Stripe has forgotten");
+
+    let later = app.reset(|_| {}).await;
+    later.work();
+    later.keep_syncing().await;
+    let stands = async |person: &Person<'_>| person.at(&later).stands().await;
+    let expected = [
+        (&cem, "pro", "active"),
+        (&dora, "basic", "past_due"),
+        (&eli, "basic", "canceled"),
+        (&fay, "basic", "canceled"),
+        (&gus, "basic", "canceled"),
+        // What he was given back was for the month before.
+        (&bob, "pro", "active"),
+    ];
+    for (person, plan, status) in expected {
+        assert_eq!(
+            stands(person).await,
+            (plan.to_owned(), status.to_owned()),
+            "{:#?}",
+            person.at(&later).history().await
+        );
+    }
+    for (person, what) in [(&bob, "refunded"), (&fay, "refunded"), (&gus, "disputed")] {
+        let lines = person.at(&later).lines(what).await;
+        assert_eq!((lines.len(), &lines[0]["cause"]["kind"]), (1, &json!("sync")), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn events_are_read_by_stripes_clock() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    app.block_webhooks();
+    // A node whose clock is ahead of Stripe's.
+    let ahead = app.beside().await;
+    ahead.clock.advance(2 * HOUR);
+    billing::sync(&ahead.app, false).await.expect("Stripe is there");
+    app.stripe("POST", "refunds", &[("charge", &ada.charges().await[0]), ("amount", "100")]).await;
+    let report = billing::sync(&ahead.app, false).await.expect("Stripe is there");
+    assert_eq!(report.missed, 1, "{report:?}");
+    app.app.live.ring_for_jobs();
+    ahead.work();
+    ahead.settle().await;
+    assert_eq!(ada.lines("refunded").await.len(), 1);
+    assert_eq!(billing::sync(&ahead.app, false).await.expect("Stripe is there").missed, 0);
+}
+
+#[tokio::test]
+async fn a_period_that_ends_earlier_than_was_known_has_its_line() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    let later = app.clock.now().plus(90 * DAY);
+    let moved =
+        transaction!(app.app.store, |tx| { execute!(tx, "update subscriptions set current_period_end = $1", later) });
+    assert_eq!(moved.map_err(|cause: gemini_backend::store::Error| cause.to_string()), Ok(1));
+    billing::sync(&app.app, false).await.expect("Stripe is there");
+    assert_eq!(ada.standing().await["current_period_end"], "2026-12-21T10:00:00.000Z");
+    let lines = ada.lines("subscription_changed").await;
+    assert_eq!((lines.len(), &lines[0]["cause"]["kind"]), (1, &json!("sync")));
 }
 
 #[tokio::test]

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use gemini_backend::billing;
 use gemini_backend::config::Consequence;
+use gemini_backend::sandbox::stripe::{Ended, Rule};
 use serde_json::{Value, json};
 
 use crate::harness::shop::DAY;
-use crate::harness::{Person, TestApp};
+use crate::harness::{Person, TestApp, until};
 
 /// The charge that paid for a person's subscription.
 async fn charge(person: &Person<'_>) -> String {
@@ -125,6 +127,76 @@ async fn a_dispute_ends_the_subscription_once() {
     let disputed = line(&ada, "disputed").await;
     assert_eq!(disputed.len(), 1);
     assert_eq!(disputed[0]["amount"], 49900);
+}
+
+#[tokio::test]
+async fn a_refund_that_comes_back_is_written_down() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    let charge = charge(&ada).await;
+    let refund = async |amount: &str| {
+        let made = app.stripe("POST", "refunds", &[("charge", &charge), ("amount", amount)]).await;
+        made["id"].as_str().expect("an id").to_owned()
+    };
+    refund("5000").await;
+    let lost = refund("10000").await;
+    app.hear().await;
+    assert!(app.shop().fail_refund(&lost));
+    app.hear().await;
+    let failed = line(&ada, "refund_failed").await;
+    assert_eq!(failed.len(), 1, "{:#?}", ada.history().await);
+    assert_eq!((&failed[0]["amount"], &failed[0]["currency"]), (&json!(10_000), &json!("inr")));
+    assert_eq!(app.count("select refunded from charges_taken_back").await, 5_000);
+    for event in app.shop().events() {
+        app.webhook(&event).await.expect(200);
+    }
+    app.hear().await;
+    assert_eq!(line(&ada, "refund_failed").await.len(), 1, "said once");
+    refund("10000").await;
+    app.hear().await;
+    let given: i64 = line(&ada, "refunded").await.iter().filter_map(|line| line["amount"].as_i64()).sum();
+    assert_eq!((given, app.count("select refunded from charges_taken_back").await), (25_000, 15_000));
+}
+
+#[tokio::test]
+async fn a_refund_that_comes_back_while_nobody_listens_is_found() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    billing::sync(&app.app, false).await.expect("Stripe is there");
+    app.block_webhooks();
+    app.stripe("POST", "refunds", &[("charge", &charge(&ada).await)]).await;
+    billing::sync(&app.app, false).await.expect("Stripe is there");
+    app.settle().await;
+    assert_eq!(ada.stands().await, ("basic".to_owned(), "canceled".to_owned()));
+    let refund = app.refunds().await[0]["id"].as_str().expect("an id").to_owned();
+    assert!(app.shop().fail_refund(&refund));
+    billing::sync(&app.app, false).await.expect("Stripe is there");
+    app.settle().await;
+    let failed = line(&ada, "refund_failed").await;
+    assert_eq!((failed.len(), &failed[0]["amount"]), (1, &json!(49_900)));
+    assert_eq!(ada.stands().await.0, "basic", "what has ended stays so");
+}
+
+#[tokio::test]
+async fn an_old_answer_about_a_payment_is_no_refund_that_failed() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    let charge = charge(&ada).await;
+    // This answer knows of the first refund, and comes when both were written.
+    app.shop().script(Rule::on("GET", "/v1/charges/").hold());
+    app.stripe("POST", "refunds", &[("charge", &charge), ("amount", "10000")]).await;
+    app.shop().wait_until(|entries| entries.iter().any(|entry| entry.end == Ended::Held)).await;
+    app.stripe("POST", "refunds", &[("charge", &charge), ("amount", "5000")]).await;
+    until("the second is written", async || (!line(&ada, "refunded").await.is_empty()).then_some(())).await;
+    app.shop().release();
+    app.hear().await;
+    let amounts: Vec<_> = line(&ada, "refunded").await.iter().map(|line| line["amount"].clone()).collect();
+    assert_eq!(amounts, [json!(15_000)]);
+    assert_eq!(line(&ada, "refund_failed").await, Vec::<Value>::new());
+    assert_eq!(app.count("select refunded from charges_taken_back").await, 15_000);
 }
 
 #[tokio::test]

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use gemini_backend::sandbox::stripe::Webhooks;
+use gemini_backend::{execute, transaction};
 use serde_json::{Value, json};
 
+use crate::erasure::traces;
 use crate::harness::shop::event;
 use crate::harness::{TestApp, WEBHOOK_SECRET};
 
@@ -198,4 +200,53 @@ async fn what_came_while_stripe_was_away_is_looked_into_when_it_is_back() {
     app.live(Duration::from_secs(5)).await;
     assert_eq!(ada.stands().await, ("pro".to_owned(), "active".to_owned()));
     assert_eq!(app.count("select count(*) from stripe_events where outcome = 'waiting'").await, 0);
+}
+
+#[tokio::test]
+async fn an_event_whose_job_cannot_be_stored_is_not_stored_either() {
+    let app = TestApp::selling_idle(|_| {}).await;
+    let rename = async |sql: &'static str| {
+        let done = transaction!(app.app.store, |tx| { execute!(tx, sql) });
+        assert!(done.map_err(|cause: gemini_backend::store::Error| cause.to_string()).is_ok(), "{sql}");
+    };
+    rename("alter table jobs rename to jobs_away").await;
+    // Stripe sends it again until it gets its 200.
+    let body = about("cus_nobody").to_string();
+    let signature = app.shop().sign(body.as_bytes(), WEBHOOK_SECRET, app.clock.now().seconds());
+    let url = format!("http://{}/webhook/stripe", app.address);
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let answer = client.post(url).header("stripe-signature", signature).body(body).send().await.expect("an answer");
+    assert!(answer.status().is_server_error(), "{}", answer.status());
+    assert_eq!(app.count("select count(*) from stripe_events").await, 0);
+    rename("alter table jobs_away rename to jobs").await;
+    app.webhook(&about("cus_nobody")).await.expect(200);
+    assert_eq!(app.count("select count(*) from stripe_events").await, 1);
+    assert_eq!(app.count("select count(*) from jobs where kind = 'stripe_event'").await, 1);
+    app.work();
+    app.settle().await;
+}
+
+#[tokio::test]
+async fn no_table_has_anything_of_a_card() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    let charge = ada.charges().await.remove(0);
+    let card = json!({
+        "number": "4000056655665556", "exp_month": 12, "exp_year": 2034, "cvc": "zygocvc", "fingerprint": "Xt5EWLLDS7FJjR1c",
+        "brand": "zygovisa", "name": "Quixotry Zygomorphic",
+    });
+    let object = json!({
+        "id": charge, "object": "charge", "customer": ada.customer().await, "amount": 49900, "amount_refunded": 49900,
+        "payment_method_details": {"type": "card", "card": card}, "source": card,
+        "billing_details": {"name": "Quixotry Zygomorphic", "address": {"postal_code": "zygo-560001"}},
+    });
+    for (at, kind) in ["charge.refunded", "invoice.paid", "payment_method.attached"].into_iter().enumerate() {
+        app.webhook(&event(&format!("evt_card_{at}"), kind, object.clone())).await.expect(200);
+    }
+    app.hear().await;
+    assert!(!traces(&app, &["evt_card_0".to_owned()]).await.is_empty(), "the event is there");
+    let words =
+        ["4000056655665556", "zygocvc", "Xt5EWLLDS7FJjR1c", "zygovisa", "Zygomorphic", "zygo-560001", "exp_month"];
+    assert_eq!(traces(&app, &words.map(str::to_owned)).await, Vec::<String>::new());
 }

@@ -44,6 +44,9 @@ pub(crate) struct TestApp {
 /// What the Stripe sandbox signs its webhooks with.
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_of_the_tests";
 
+/// A price of the Stripe sandbox that is due once a year.
+pub(crate) const YEARLY: &str = "price_sandbox_yearly";
+
 /// What several processes of a test share.
 #[derive(Debug)]
 struct Ground {
@@ -308,9 +311,11 @@ async fn open_shop(
 ) -> stripe::Running {
     let address = listener.local_addr().expect("a bound listener");
     let clock = clock.clone();
-    let options = stripe::Options::default()
+    let mut options = stripe::Options::default()
         .with_clock(stripe::Clock::following(move || clock.now().seconds()))
         .with_webhook(&format!("http://{address}/webhook/stripe"), WEBHOOK_SECRET);
+    let yearly = stripe::Price { id: YEARLY.to_owned(), interval: stripe::Interval::Year, ..stripe::Price::default() };
+    options.prices.push(yearly);
     let seller = stripe::start(([127, 0, 0, 1], 0).into(), options, stop.clone()).await.expect("a free port");
     settings.stripe.secret_key = Some("sk_test_of_the_tests".into());
     settings.stripe.webhook_secrets = vec![WEBHOOK_SECRET.into()];

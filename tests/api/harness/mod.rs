@@ -17,7 +17,7 @@ pub(crate) mod shop;
 mod strict;
 
 pub(crate) use answer::{Answer, Call};
-pub(crate) use app::{START, TestApp, WEBHOOK_SECRET, until};
+pub(crate) use app::{START, TestApp, WEBHOOK_SECRET, YEARLY, until};
 pub(crate) use contract::document;
 pub(crate) use database::{Database, server as database_server};
 pub(crate) use person::{Person, Room};

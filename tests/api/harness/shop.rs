@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gemini_backend::billing;
-use gemini_backend::sandbox::stripe::{Action, Mode, Webhooks};
+use gemini_backend::sandbox::stripe::{Action, Card, Mode, Webhooks};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -24,6 +24,11 @@ impl TestApp {
         let (status, value) = (answer.status(), answer.json::<Value>().await.expect("JSON"));
         assert!(status.is_success(), "{method} {path}: {value}");
         value
+    }
+
+    /// All refunds that were made, the newest first.
+    pub(crate) async fn refunds(&self) -> Vec<Value> {
+        std::mem::take(self.stripe("GET", "refunds?limit=100", &[]).await["data"].as_array_mut().expect("a list"))
     }
 
     /// From now on no webhook arrives.
@@ -99,6 +104,28 @@ impl Person<'_> {
         until("the purchase has arrived", async || (self.standing().await["plan"] == "pro").then_some(())).await;
         self.app.hear().await;
         self.subscriptions().await.remove(0)
+    }
+
+    /// Has another subscription beside the first, from a page that was open beside ours; its id. Nothing is waited for.
+    pub(crate) async fn buys_beside(&self, price: &str) -> String {
+        let customer = self.customer().await;
+        assert!(self.app.shop().set_card(&customer, Card::Good));
+        let form = [("customer", &*customer), ("items[0][price]", price), ("metadata[user_id]", &*self.id)];
+        let sub = self.app.stripe("POST", "subscriptions", &form).await;
+        sub["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The charges of this person, the newest first.
+    pub(crate) async fn charges(&self) -> Vec<String> {
+        let customer = self.customer().await;
+        let mut charges = self.app.stripe("GET", &format!("charges?customer={customer}"), &[]).await;
+        let charges = charges["data"].as_array_mut().expect("a list").iter();
+        charges.map(|charge| charge["id"].as_str().expect("an id").to_owned()).collect()
+    }
+
+    /// The lines of the history that say this.
+    pub(crate) async fn lines(&self, what: &str) -> Vec<Value> {
+        self.history().await.into_iter().filter(|line| line["what"] == what).collect()
     }
 
     /// `/subscription/status`.
