@@ -27,22 +27,22 @@ pub(super) struct Post {
 
 impl Post {
     async fn start(delivery: impl FnOnce(&Running) -> OtpDelivery, change: impl FnOnce(&mut Settings)) -> Self {
-        let (sms, _stop) = open().await;
+        let (sms, stop) = open().await;
         let app = TestApp::with(|settings| {
             settings.auth.otp_delivery = delivery(&sms);
             change(settings);
         });
-        Self { app: app.await, sms, _stop }
+        Self { app: app.await, sms, _stop: stop }
     }
 
     /// A service that also sells.
     async fn selling(change: impl FnOnce(&mut Settings)) -> Self {
-        let (sms, _stop) = open().await;
+        let (sms, stop) = open().await;
         let app = TestApp::selling_with(|settings| {
             settings.auth.otp_delivery = twilio(&sms, TOKEN, TwilioFrom::Number("+15005550006".to_owned()));
             change(settings);
         });
-        Self { app: app.await, sms, _stop }
+        Self { app: app.await, sms, _stop: stop }
     }
 
     pub(super) async fn by_twilio(change: impl FnOnce(&mut Settings)) -> Self {
