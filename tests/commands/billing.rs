@@ -169,7 +169,11 @@ async fn an_operators_word_gives_pro_and_takes_back_only_what_was_given() {
         (&history["data"][0]["cause"]["kind"], &history["data"][0]["plan"]),
         (&json!("operator"), &json!("pro"))
     );
+    let (status, problem) = ada.post("/subscribe/pro", &json!({})).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("already_subscribed")), "nothing is sold to them");
+    assert_eq!(beside.users(&["set-plan", ADA, "basic"])["plan"], "basic");
     shop.sell_to(&ada).await;
+    assert_eq!(beside.users(&["set-plan", ADA, "pro"])["plan"], "pro");
     let refused = run(beside.path(), &["users", "set-plan", ADA, "basic"], &beside.settings());
     assert_eq!(refused.status.code(), Some(1));
     assert!(error(&refused).contains("a subscription keeps them Pro"), "{}", error(&refused));
