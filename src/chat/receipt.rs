@@ -166,7 +166,9 @@ pub async fn context(app: &App, owner: UserId, room: ChatroomId, reply: MessageI
     while let Some(from) = next {
         let page = sql::ancestors_without_text(&mut reader, from, PAGE).await?;
         next = page.last().and_then(|step| step.parent_id);
-        page.iter().for_each(|step| sorted.take(step));
+        for step in &page {
+            sorted.take(step);
+        }
     }
     let Sorted { mut sent, mut left_out, left_out_count, .. } = sorted;
     sent.reverse();

@@ -3,6 +3,8 @@
 //! A summary ends at a reply and tells all that was said up to there. It is used only where that reply is an ancestor, so
 //! every branch has its own. Each tells on from the one before it.
 
+use std::fmt::Write;
+
 use super::background::{self, Asked};
 use super::context::{self, Exchange};
 use super::models;
@@ -105,9 +107,9 @@ fn step(summary: Option<&Summary>, told: &[Exchange], fits: u64) -> Option<Next>
             break;
         }
         taken += 1;
-        text += &format!("User: {}{}\n\n", exchange.shown.all_in_words(), exchange.question.content);
+        let _ = write!(text, "User: {}{}\n\n", exchange.shown.all_in_words(), exchange.question.content);
         if let Some(answer) = &exchange.answer {
-            text += &format!("Model: {}\n\n", answer.content);
+            let _ = write!(text, "Model: {}\n\n", answer.content);
         }
     }
     let last = told.iter().rev().take(taken).next_back()?;

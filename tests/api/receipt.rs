@@ -125,14 +125,14 @@ async fn there_is_none_where_nothing_was_sent() {
     app.gemini.script(Rule::words(3).hold(1));
     let writing = ada.ask(&room, "hello").await;
     app.until_held(1).await;
-    let waiting = ada.ask(&room, "and then?").await;
+    let next = ada.ask(&room, "and then?").await;
     assert_eq!(ada.get(&path(&writing["message"]["id"])).await.expect(422).code(), "not_a_reply");
     assert_eq!(ada.get(&path(&writing["reply"]["id"])).await.expect(409).code(), "reply_in_progress");
     assert_eq!(bob.get(&path(&writing["reply"]["id"])).await.expect(404).code(), "chatroom_not_found");
     let nobody = json!("0199f7aa-d6a8-7d10-9c9e-3b1f0c5d7e22");
     assert_eq!(ada.get(&path(&nobody)).await.expect(404).code(), "message_not_found");
-    ada.cancels(&room, waiting["reply"]["id"].as_str().expect("an id")).await;
-    assert_eq!(ada.get(&path(&waiting["reply"]["id"])).await.expect(404).code(), "context_not_found");
+    ada.cancels(&room, next["reply"]["id"].as_str().expect("an id")).await;
+    assert_eq!(ada.get(&path(&next["reply"]["id"])).await.expect(404).code(), "context_not_found");
     app.gemini.release();
     app.settle().await;
     ada.get(&path(&writing["reply"]["id"])).await.expect(200);

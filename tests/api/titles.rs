@@ -108,7 +108,7 @@ async fn what_fails_leaves_the_room_unnamed() {
     let before = asked(&app);
     ada.hears(&room, "hello").await;
     for _ in 0..4 {
-        app.clock.advance(Duration::from_secs(60));
+        app.clock.advance(Duration::from_mins(1));
         app.app.live.ring_for_jobs();
         app.settle().await;
     }
@@ -118,7 +118,7 @@ async fn what_fails_leaves_the_room_unnamed() {
     app.gemini.script(Rule::refuse(Fault::of(503)));
     app.gemini.script(Rule::say("Second thoughts"));
     ada.at(&app).hears(&room, "hello").await;
-    app.clock.advance(Duration::from_secs(60));
+    app.clock.advance(Duration::from_mins(1));
     app.app.live.ring_for_jobs();
     app.settle().await;
     assert_eq!(name(&ada.at(&app), &room).await, "Second thoughts");
