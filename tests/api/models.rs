@@ -269,6 +269,9 @@ async fn basic_is_given_the_models_that_the_settings_name() {
         ["gemini-3.8-flash", "sandbox-tiny"],
         "the deployment's own is always given"
     );
+    let plans = app.get("/plans").send().await.expect(200).json();
+    assert_eq!(plans["data"][0]["models"], json!(["gemini-3.8-flash", "sandbox-tiny"]));
+    assert_eq!(plans["data"][1]["models"], Value::Null);
     let with = |model: &str| json!({"name": "A room", "model": model});
     assert_eq!(ada.post("/chatroom", with(OTHER)).await.expect(422).json()["errors"][0]["field"], "model");
     ada.set_plan(Plan::Pro).await;

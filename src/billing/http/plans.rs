@@ -9,6 +9,7 @@ use super::views::{PlanView, PriceView};
 use crate::app::App;
 use crate::auth::Plan;
 use crate::billing;
+use crate::config;
 use crate::http::{Json, List};
 
 /// Nobody waits longer than this for a price; the rest of the answer is known.
@@ -25,10 +26,22 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Json<List<PlanView>> {
         daily_prompts: billing::daily_limit(&app.settings.quota, plan),
         replies_at_once: billing::replies_at_once(&app.settings.quota, plan),
         attachment_bytes: billing::attachment_bytes(&app.settings.quota, plan),
+        models: models(&app.settings.gemini, plan),
         price,
     };
     let data = vec![offer(Plan::Basic, None), offer(Plan::Pro, price(&app).await)];
     Json(List { data, next_cursor: None })
+}
+
+/// None: all that there are.
+fn models(gemini: &config::Gemini, plan: Plan) -> Option<Vec<String>> {
+    if plan == Plan::Pro || gemini.basic_models.is_empty() {
+        return None;
+    }
+    let mut models: Vec<String> = std::iter::once(&gemini.model).chain(&gemini.basic_models).cloned().collect();
+    models.sort_unstable();
+    models.dedup();
+    Some(models)
 }
 
 /// What Pro costs, as Stripe said last; asked once a minute at most, by one request for all. While it asks, the others

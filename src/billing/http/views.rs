@@ -136,6 +136,9 @@ pub(super) struct PlanView {
     /// The largest file that may be attached, in bytes.
     #[schema(example = 15_728_640)]
     pub attachment_bytes: u64,
+    /// Models that chatrooms may have; null: all that there are.
+    #[schema(required)]
+    pub models: Option<Vec<String>>,
     /// Null for Basic, and while Stripe does not say.
     #[schema(required)]
     pub price: Option<PriceView>,

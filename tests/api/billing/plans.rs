@@ -17,8 +17,8 @@ async fn the_plans_are_for_everybody_to_read() {
     assert_eq!(
         plans,
         json!({"next_cursor": null, "data": [
-            {"plan": "basic", "daily_prompts": 5, "replies_at_once": 2, "attachment_bytes": 15_728_640, "price": null},
-            {"plan": "pro", "daily_prompts": null, "replies_at_once": 5, "attachment_bytes": 15_728_640,
+            {"plan": "basic", "daily_prompts": 5, "replies_at_once": 2, "attachment_bytes": 15_728_640, "models": null, "price": null},
+            {"plan": "pro", "daily_prompts": null, "replies_at_once": 5, "attachment_bytes": 15_728_640, "models": null,
                 "price": {"amount": 49900, "currency": "inr", "interval": "month", "interval_count": 1}},
         ]})
     );
