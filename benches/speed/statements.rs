@@ -103,9 +103,9 @@ async fn insert_pair(tx: &mut Tx, spot: Spot, head: Option<MessageId>, terms: &s
     execute!(
         tx,
         "insert into messages (id, chatroom_id, seq, parent_id, current, role, content, status, created_at, attempt, charged_day,
-                               made_rev, rev)
-         values ($1, $2, $3, $4, true, 'user', $5, 'sent', $6, 0, null, $9, $9),
-                ($7, $2, $3 + 1, $1, true, 'model', '', 'queued', $6, 0, $8, $9, $9)",
+                               made_rev, rev, files)
+         values ($1, $2, $3, $4, true, 'user', $5, 'sent', $6, 0, null, $9, $9, $10),
+                ($7, $2, $3 + 1, $1, true, 'model', '', 'queued', $6, 0, $8, $9, $9, 0)",
         message,
         room,
         seq,
@@ -114,7 +114,8 @@ async fn insert_pair(tx: &mut Tx, spot: Spot, head: Option<MessageId>, terms: &s
         now,
         reply,
         now.day(),
-        rev
+        rev,
+        0_i64
     )?;
     execute!(
         tx,

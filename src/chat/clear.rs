@@ -18,16 +18,19 @@ pub(super) async fn clear_room(app: &App, room: ChatroomId) -> store::Result<u64
     clear_files(app, room, batch).await?;
     let mut cleared = 0;
     loop {
-        let gone = crate::transaction!(app.store, |tx| {
+        let cut = crate::transaction!(app.store, |tx| {
             let gone = sql::delete_messages(tx, room, i64::from(batch)).await?;
-            if gone < u64::from(batch) {
-                sql::delete_room(tx, room).await?;
-            }
-            Ok::<_, store::Error>(gone)
-        })?;
+            // While somebody else clears it, too, a batch that is not full does not say that there is no more.
+            let is_clear = gone < u64::from(batch) && sql::delete_empty_room(tx, room).await?;
+            Ok::<_, store::Error>((gone, is_clear))
+        });
+        let (gone, is_clear) = cut?;
         cleared += gone;
-        if gone < u64::from(batch) {
+        if is_clear {
             return Ok(cleared);
+        }
+        if gone < u64::from(batch) {
+            clear_files(app, room, batch).await?;
         }
     }
 }

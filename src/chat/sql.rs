@@ -99,9 +99,16 @@ pub(super) async fn delete_messages(tx: &mut Tx, room: ChatroomId, most: i64) ->
     )
 }
 
-pub(super) async fn delete_room(tx: &mut Tx, room: ChatroomId) -> Result<()> {
-    execute!(tx, "delete from chatrooms where id = $1", room)?;
-    Ok(())
+/// Removes a room of which nothing is left; whether it is gone now.
+pub(super) async fn delete_empty_room(tx: &mut Tx, room: ChatroomId) -> Result<bool> {
+    execute!(
+        tx,
+        "delete from chatrooms where id = $1 and not exists (select 1 from messages where chatroom_id = $1)
+             and not exists (select 1 from attachments where chatroom_id = $1)",
+        room
+    )?;
+    let left = fetch_optional!(tx, (ChatroomId,), "select id from chatrooms where id = $1", room)?;
+    Ok(left.is_none())
 }
 
 /// Replies of a room that have not ended: id, and the day their prompt was taken from unless it was given back.

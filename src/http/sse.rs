@@ -46,3 +46,20 @@ pub fn is_wanted(headers: &HeaderMap) -> bool {
             })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_stream_says_every_fifteen_seconds_that_it_is_there() {
+        let began = tokio::time::Instant::now();
+        let mut body = respond(stream::pending()).into_body().into_data_stream();
+        let mut next = async || body.next().await.expect("a piece").expect("a whole one");
+        assert_eq!(next().await, "retry: 2000\n\n");
+        for beat in 1..=3 {
+            assert_eq!(next().await, ":\n\n");
+            assert_eq!(began.elapsed().as_secs(), 15 * beat);
+        }
+    }
+}

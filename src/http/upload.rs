@@ -1,10 +1,12 @@
 //! Files on their way in: `multipart/form-data` (RFC 7578) with one file in it, bounded in length, in time and in memory.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::BytesMut;
+use futures_util::StreamExt;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
 use super::{ApiError, Code};
@@ -24,7 +26,8 @@ pub struct Uploaded {
     pub content: Bytes,
 }
 
-/// The one file of a body, of 1 to `most` bytes. `take` is asked for room before each piece of it is kept.
+/// The one file of a body, of 1 to `most` bytes. `take` is asked for room before each piece of the body is
+/// kept.
 ///
 /// # Errors
 /// 408 when it does not arrive in time, 413 when it is longer, 400 when it is cut or none, 415 when the body is of another
@@ -34,7 +37,7 @@ pub async fn read_upload(
     headers: &HeaderMap,
     body: Body,
     most: u64,
-    take: impl FnMut(usize) -> bool,
+    take: impl FnMut(usize) -> bool + Send,
 ) -> Result<Uploaded, ApiError> {
     let read = tokio::time::timeout(UPLOAD_TIME, read(headers, body, most, take)).await;
     let close = |error: ApiError| error.header(header::CONNECTION, HeaderValue::from_static("close"));
@@ -45,7 +48,7 @@ async fn read(
     headers: &HeaderMap,
     body: Body,
     most: u64,
-    mut take: impl FnMut(usize) -> bool,
+    mut take: impl FnMut(usize) -> bool + Send,
 ) -> Result<Uploaded, ApiError> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(kind)
@@ -58,16 +61,29 @@ async fn read(
     }
     let limit = SizeLimit::new().whole_stream(whole).per_field(most);
     let constraints = Constraints::new().size_limit(limit);
-    let mut fields = Multipart::with_constraints(body.into_data_stream(), boundary, constraints);
+    // Whatever has come is held in memory until it is understood, so room is taken for it as it comes.
+    let is_refused = AtomicBool::new(false);
+    let pieces = body.into_data_stream().map(|piece| {
+        let piece = piece.map_err(std::io::Error::other)?;
+        if take(piece.len()) {
+            return Ok(piece);
+        }
+        is_refused.store(true, Relaxed);
+        Err(std::io::Error::other("no room"))
+    });
+    let fault = |error: &multer::Error| {
+        if is_refused.load(Relaxed) { ApiError::new(Code::TooManyUploads).retry_after(10) } else { fault(error, most) }
+    };
+    let mut fields = Multipart::with_constraints(pieces, boundary, constraints);
     let mut file: Option<Uploaded> = None;
-    while let Some(mut field) = in_time(fields.next_field()).await?.map_err(|error| fault(&error, most))? {
+    while let Some(mut field) = in_time(fields.next_field()).await?.map_err(|error| fault(&error))? {
         // A browser's form without a file in it has one without a name.
         let Some(name) = field.file_name().filter(|name| !name.is_empty()).map(str::to_owned) else { continue };
         if file.is_some() {
             return Err(ApiError::field("file", "must be one file alone"));
         }
         let capacity = usize::try_from(told.min(most)).unwrap_or(0);
-        file = Some(Uploaded { name, content: content(&mut field, most, capacity, &mut take).await? });
+        file = Some(Uploaded { name, content: content(&mut field, capacity, &fault).await? });
     }
     let file = file.ok_or_else(|| ApiError::field("file", "is required"))?;
     if file.content.is_empty() { Err(ApiError::field("file", "must not be empty")) } else { Ok(file) }
@@ -75,15 +91,11 @@ async fn read(
 
 async fn content(
     field: &mut Field<'_>,
-    most: u64,
     capacity: usize,
-    take: &mut impl FnMut(usize) -> bool,
+    fault: &impl Fn(&multer::Error) -> ApiError,
 ) -> Result<Bytes, ApiError> {
     let mut content = BytesMut::with_capacity(capacity);
-    while let Some(piece) = in_time(field.chunk()).await?.map_err(|error| fault(&error, most))? {
-        if !take(piece.len()) {
-            return Err(ApiError::new(Code::TooManyUploads).retry_after(10));
-        }
+    while let Some(piece) = in_time(field.chunk()).await?.map_err(|error| fault(&error))? {
         content.extend_from_slice(&piece);
     }
     Ok(content.freeze())
@@ -162,7 +174,6 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_does_not_come_on_is_given_up() {
-        use futures_util::StreamExt;
         let begun = part("name=\"file\"; filename=\"a\"", "123");
         let pieces =
             futures_util::stream::iter([Ok::<_, std::io::Error>(begun)]).chain(futures_util::stream::pending());
@@ -173,7 +184,18 @@ mod tests {
     async fn without_room_nothing_is_kept() {
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(FORM))]);
         let body = part("name=\"file\"; filename=\"a\"", "12345") + "--X--\r\n";
-        let refused = read_upload(&headers, body.into(), 20, |bytes| bytes > 5).await.expect_err("no room");
+        let mut room = body.len();
+        let mut take = |bytes| {
+            let fits = bytes <= room;
+            room = room.saturating_sub(bytes);
+            fits
+        };
+        read_upload(&headers, body.clone().into(), 20, &mut take).await.expect("it fits");
+        let refused = read_upload(&headers, body.into(), 20, &mut take).await.expect_err("no room");
+        assert_eq!(refused.code(), Code::TooManyUploads);
+        // What is no file takes room as well.
+        let preamble = "x".repeat(60_000);
+        let refused = read_upload(&headers, preamble.into(), 20, |bytes| bytes < 60_000).await.expect_err("no room");
         assert_eq!(refused.code(), Code::TooManyUploads);
     }
 }

@@ -6,6 +6,8 @@ use gemini_backend::sandbox::gemini::Rule;
 use gemini_backend::store::sql::Fork;
 use gemini_backend::{execute, transaction};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
 use crate::harness::live::{Listening, Told};
 use crate::harness::{Person, TestApp};
@@ -142,6 +144,49 @@ async fn who_signs_out_is_told_no_more_however_fast_it_comes() {
     let told = reader.until("stream.closing").await;
     assert_eq!(told.last().map(|told| &told.data["reason"]), Some(&json!("session_ended")));
     assert!(told.len() > 2 && told.iter().all(|told| told.name != "reply.completed"), "text went on meanwhile");
+}
+
+#[tokio::test]
+async fn a_reader_who_takes_nothing_slows_nobody_and_misses_nothing() {
+    const PIECES: usize = 400;
+    const LAST: &str = "event: reply.completed";
+    let app = TestApp::with(|settings| settings.gemini.max_output_tokens = 65_000).await;
+    let ada = app.sign_up().await;
+    let room = ada.new_room().await;
+    let piece = "abcdefgh".repeat(78);
+    let text = piece.repeat(PIECES);
+    // A window that holds less than one piece.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small window");
+    let mut slow = socket.connect(app.address).await.expect("a connection");
+    let head = format!(
+        "GET {} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n",
+        events(&room),
+        ada.token
+    );
+    slow.write_all(head.as_bytes()).await.expect("sent");
+    let mut taken = vec![0; 15];
+    slow.read_exact(&mut taken).await.expect("the stream begins");
+    assert_eq!(taken, b"HTTP/1.1 200 OK");
+    let mut quick = ada.listen(&events(&room), None).await;
+    let rule = Rule::chunks(std::iter::repeat_n(piece, PIECES));
+    app.gemini.script(rule.pace(Duration::ZERO, Duration::from_millis(1)));
+    let reply = ada.asks(&room, "tell me everything").await;
+    let told = quick.until("reply.completed").await;
+    // Not shown when it is another one: it is long.
+    assert!(told[told.len() - 1].data["message"]["content"] == text);
+    assert!(ada.message(&room, &reply).await["content"] == text);
+    // Only now the slow one takes what there is.
+    let (mut rest, mut is_last) = (Vec::new(), false);
+    while !is_last || !rest.ends_with(b"\n\n\r\n") {
+        let looked_at = rest.len().saturating_sub(LAST.len());
+        assert!(slow.read_buf(&mut rest).await.expect("the stream goes on") > 0, "it ended too early");
+        is_last |= rest[looked_at..].windows(LAST.len()).any(|window| window == LAST.as_bytes());
+    }
+    let deltas = |name: &str| String::from_utf8_lossy(&rest).matches(name).count();
+    assert_eq!((deltas("event: reply.started"), deltas(LAST)), (1, 1));
+    // Once in its pieces, once with the end.
+    assert_eq!(String::from_utf8_lossy(&rest).matches("abcdefgh").count(), 2 * 78 * PIECES);
 }
 
 macro_rules! fill {

@@ -14,6 +14,7 @@ use tokio::sync::Barrier;
 use uuid::Uuid;
 
 use crate::auth::{ADA, other_than};
+use crate::harness::files::png;
 use crate::harness::{Database, TestApp, database_server, until};
 
 #[tokio::test]
@@ -195,7 +196,11 @@ const WATCH: [&str; 2] = [
 
 #[tokio::test]
 async fn only_the_renewal_of_a_lease_does_not_wait_for_the_disk() {
-    let app = TestApp::selling().await;
+    let app = TestApp::selling_with(|settings| {
+        settings.gemini.context_summary = true;
+        settings.gemini.context_max_tokens = 2_000;
+    })
+    .await;
     if app.app.store.is_embedded() {
         // All commits go through one connection: whoever relaxed it would have done it for everybody.
         live_a_life(&app).await;
@@ -234,7 +239,7 @@ async fn watch(app: &TestApp) -> Vec<String> {
     places
 }
 
-/// Everything that writes: signing up and in, rooms, replies of all fates, an operator, a sweep, the account's end.
+/// Everything that writes: signing up and in, rooms, files, replies of all fates, a summary, an operator, a sweep, the account's end.
 async fn live_a_life(app: &TestApp) {
     let ada = app.sign_up_with(ADA, "correct horse").await;
     app.obtain(ADA, "battery staple").await.expect(401);
@@ -265,6 +270,11 @@ async fn live_a_life(app: &TestApp) {
     // What was claimed raises the queue's floor within a second.
     until("the floor is raised", async || (app.count("select vtime from queue_floor").await > 0).then_some(())).await;
     bob.set_plan(gemini_backend::auth::Plan::Pro).await;
+    let file = bob.uploads(&room, "a.png", &png(100)).await;
+    bob.say_with(&room, "look", &[&file]).await.expect(202);
+    for _ in 0..8 {
+        bob.hears(&room, &"and so on ".repeat(150)).await;
+    }
     gemini_backend::chat::index_older(&app.app).await.expect("older messages are indexed");
     bob.call("DELETE", &format!("/chatroom/{room}")).send().await.expect(204);
     spend_money(app).await;

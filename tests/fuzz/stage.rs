@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use gemini_backend::ids::MessageId;
+use gemini_backend::{execute, store, transaction};
 use serde_json::{Value, json};
 
 use crate::harness::files::png;
@@ -57,9 +59,18 @@ impl Stage {
         // Only a person's message can be edited.
         let of = if operation.method == "PATCH" { "message" } else { "reply" };
         accepted[of]["id"].as_str().expect("an id").clone_into(&mut self.message);
-        if operation.path.ends_with("/regenerate") {
-            // Only what has ended can be written again.
+        if operation.path.ends_with("/regenerate") || operation.path.ends_with("/context") {
+            // Only what has ended can be written again, and has a receipt.
             person.cancels(&self.room, &self.message).await;
+        }
+        if operation.path.ends_with("/context") {
+            let id: MessageId = self.message.parse().expect("an id");
+            let receipt = json!({"model": "m", "sent": [[1, 1]], "limit": 100, "estimated": 10}).to_string();
+            // Nobody works here, so nothing is asked.
+            let given = transaction!(person.app.app.store, |tx| {
+                execute!(tx, "update messages set receipt = $2 where id = $1", id, receipt.as_str())
+            });
+            assert_eq!(given.map_err(|cause: store::Error| cause.to_string()), Ok(1));
         }
     }
 
