@@ -88,6 +88,17 @@ async fn spare(app: &App, claim: &Claim, user: UserId, subscription: &str) -> Re
     })
 }
 
+/// Lets a subscription end with its period. One that Stripe will not have changed is left to the customer's end.
+async fn stop_renewing(stripe: &Client, sub: &Known, claim: &Claim) -> Result<(), stripe::Error> {
+    match stripe.set_cancels(&sub.id, true, &format!("stop-{}-{}", sub.id, claim.attempt)).await {
+        Err(why) if !why.is_passing() => {
+            tracing::error!(subscription = sub.id, %why, "a subscription of somebody gone goes on until its customer ends");
+            Ok(())
+        }
+        stopped => stopped.map(drop),
+    }
+}
+
 /// Gives back what the last invoice took, if it took something; once, however often it is asked for.
 async fn give_back(stripe: &Client, sub: &Known, claim: &Claim) -> Result<Option<Refund>, stripe::Error> {
     let Some(invoice) = &sub.latest_invoice else { return Ok(None) };
@@ -189,10 +200,16 @@ async fn close(app: &App, claim: &Claim, customer: &str, checkouts: &[String], o
     // Before they end: an interrupted job finds them as they were.
     let extra: BTreeSet<&str> =
         surplus(&subs, app.settings.stripe.grace, app.clock.now()).map(|sub| sub.id.as_str()).collect();
-    for sub in &subs {
-        if extra.contains(sub.id.as_str()) || sub.is_over() && owed.contains(&sub.id) {
-            give_back(stripe, sub, claim).await?;
+    let is_owed = |sub: &&Known| extra.contains(sub.id.as_str()) || sub.is_over() && owed.contains(&sub.id);
+    let to_give_back: Vec<&Known> = subs.iter().filter(is_owed).collect();
+    if !to_give_back.is_empty() {
+        // However long that takes, nothing is charged meanwhile.
+        for sub in subs.iter().filter(|sub| !sub.is_over()) {
+            stop_renewing(stripe, sub, claim).await?;
         }
+    }
+    for sub in to_give_back {
+        give_back(stripe, sub, claim).await?;
     }
     stripe.delete_customer(customer).await?;
     Ok(())

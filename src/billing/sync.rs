@@ -30,6 +30,8 @@ const EVENTS_KEPT: Duration = Duration::from_hours(29 * 24);
 const FIRST_READ: Duration = Duration::from_hours(24);
 /// And this much is looked back for refunds and disputes.
 const FIRST_LOOK_BACK: Duration = Duration::from_hours(90 * 24);
+/// What was looked at before is looked at again so far back.
+const LOOK_BACK_OVERLAP: Duration = Duration::from_hours(60 * 24);
 /// An event that nobody has looked into for so long has lost its job.
 const STALE: Duration = Duration::from_hours(1);
 const PAGE: i64 = 500;
@@ -104,9 +106,11 @@ pub async fn sync(app: &App, forget_unknown: bool) -> Result<Report, SyncError> 
     let taken_up = take_up(app, began).await;
     let compared = compare(app, stripe, &mut report).await;
     let judged = judge_plans(app, &mut report).await;
-    let since = last.ran_at.unwrap_or_else(|| began.minus(FIRST_LOOK_BACK));
+    let ran_at = last.ran_at.unwrap_or_else(|| began.minus(FIRST_LOOK_BACK));
+    // What is told of by its creation at Stripe may change long after it, and our clock may have been wrong.
+    let since = ran_at.minus(LOOK_BACK_OVERLAP);
     let looked_back =
-        if since.plus(EVENTS_KEPT) < began { look_back(app, stripe, since, &mut report).await } else { Ok(()) };
+        if ran_at.plus(EVENTS_KEPT) < began { look_back(app, stripe, since, &mut report).await } else { Ok(()) };
     if let (Ok(until), Ok(())) = (&read, &looked_back) {
         crate::transaction!(app.store, |tx| { sql::note_sync(tx, *until, began).await })?;
     }

@@ -57,12 +57,13 @@ async fn price(app: &App) -> Option<PriceView> {
     let Some(mut asked_at) = asking else { return known.map(PriceView::from) };
     let now = app.clock.now();
     if asked_at.is_none_or(|at| now.since(at) >= KEPT) {
-        *asked_at = Some(now);
         match tokio::time::timeout(PATIENCE, stripe.price(id)).await {
             Ok(Ok(price)) => *said() = Some(price),
             Ok(Err(cause)) => tracing::warn!(%cause, "Stripe did not say what Pro costs"),
             Err(_) => tracing::warn!("Stripe did not say what Pro costs in time"),
         }
+        // Not before: whoever asked may have hung up.
+        *asked_at = Some(now);
     }
     let known = said().clone();
     known.map(PriceView::from)

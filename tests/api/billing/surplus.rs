@@ -145,6 +145,32 @@ async fn what_is_owed_to_somebody_is_given_back_when_they_have_gone() {
 }
 
 #[tokio::test]
+async fn nobody_who_has_gone_is_charged_while_a_refund_is_refused() {
+    let app = TestApp::selling().await;
+    let ada = app.sign_up().await;
+    ada.buys().await;
+    app.clock.advance(Duration::from_secs(1));
+    app.block_webhooks();
+    ada.buys_beside(PRICE).await;
+    let customer = ada.customer().await;
+    let charges = async || {
+        let list = app.stripe("GET", &format!("charges?customer={customer}"), &[]).await;
+        list["data"].as_array().expect("a list").len()
+    };
+    app.shop().script(Rule::on("POST", "/v1/refunds").always().refuse(Fault::of(403)));
+    account::erase(&app.app, ada.user).await.expect("it is erased");
+    app.app.live.ring_for_jobs();
+    app.settle().await;
+    assert_eq!((charges().await, app.refunds().await.len()), (2, 0));
+    app.clock.advance(Duration::from_hours(32 * 24));
+    app.live(SOON).await;
+    assert_eq!((charges().await, app.refunds().await.len()), (2, 0), "nothing renews");
+    app.shop().clear_script();
+    app.live(Duration::from_mins(15)).await;
+    assert_eq!(app.stripe("GET", &format!("customers/{customer}"), &[]).await["deleted"], true);
+}
+
+#[tokio::test]
 async fn whoever_goes_before_a_second_subscription_is_told_has_it_given_back() {
     let app = TestApp::selling().await;
     let ada = app.sign_up().await;
