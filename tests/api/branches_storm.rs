@@ -305,6 +305,7 @@ async fn everything_at_once_leaves_one_tree_that_is_paid_for_exactly() {
     let at_rest = "select count(*) from queue_users where in_flight <> 0 or next_due is not null";
     assert_eq!(app.count(at_rest).await, 0);
     let ended = |how: &str| tree.rows.iter().filter(|row| row.status == how).count();
-    let ends = [ended("complete"), ended("cancelled"), ended("failed")];
-    assert!(ends.iter().all(|count| *count > 0), "it was no storm: {ends:?}");
+    // How many come to an end of their own before somebody cancels them depends on the machine.
+    let (by_themselves, cancelled) = (ended("complete") + ended("failed"), ended("cancelled"));
+    assert!(by_themselves > 0 && cancelled > 0, "it was no storm: {by_themselves}, {cancelled} cancelled");
 }

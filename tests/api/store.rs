@@ -188,7 +188,8 @@ const WATCH: [&str; 2] = [
     "create table watched (place text, is_renewal boolean, waits text)",
     "create function watch() returns trigger language plpgsql as $$ begin
          insert into watched values (tg_table_name,
-             tg_op = 'UPDATE' and to_jsonb(new) - 'lease_until' = to_jsonb(old) - 'lease_until' and tg_table_name = 'jobs',
+             tg_op = 'UPDATE' and tg_table_name = 'jobs' and to_jsonb(new) <> to_jsonb(old)
+                 and to_jsonb(new) - 'lease_until' = to_jsonb(old) - 'lease_until',
              current_setting('synchronous_commit'));
          return null;
      end $$",
