@@ -3,12 +3,8 @@
 use gemini_backend::sandbox::gemini::{Fault, Rule};
 use serde_json::{Value, json};
 
-use crate::harness::{Person, TestApp};
-
-async fn receipt(person: &Person<'_>, reply: &Value) -> Value {
-    let (room, id) = (reply["chatroom_id"].as_str().expect("an id"), reply["id"].as_str().expect("an id"));
-    person.get(&format!("/chatroom/{room}/messages/{id}/context")).await.expect(200).json()
-}
+use crate::harness::TestApp;
+use crate::harness::chat::receipt;
 
 /// Places in the room of a list of messages, with their reasons where they have one.
 fn places(list: &Value) -> Vec<(i64, &str)> {

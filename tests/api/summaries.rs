@@ -3,6 +3,7 @@
 use gemini_backend::sandbox::gemini::{Fault, Rule};
 use serde_json::{Value, json};
 
+use crate::harness::chat::receipt;
 use crate::harness::{Person, TestApp};
 
 async fn with_summaries() -> TestApp {
@@ -23,11 +24,6 @@ fn first_turn(app: &TestApp) -> String {
 /// How often a summary was asked for.
 fn asked(app: &TestApp) -> usize {
     app.gemini.journal().iter().filter(|entry| entry.call == "generateContent").count()
-}
-
-async fn receipt(person: &Person<'_>, reply: &Value) -> Value {
-    let (room, id) = (reply["chatroom_id"].as_str().expect("an id"), reply["id"].as_str().expect("an id"));
-    person.get(&format!("/chatroom/{room}/messages/{id}/context")).await.expect(200).json()
 }
 
 /// Tells a name and talks of other things until it no longer fits.

@@ -96,6 +96,12 @@ impl Person<'_> {
     }
 }
 
+/// What the model saw for a reply.
+pub(crate) async fn receipt(person: &Person<'_>, reply: &Value) -> Value {
+    let (room, id) = (reply["chatroom_id"].as_str().expect("an id"), reply["id"].as_str().expect("an id"));
+    person.get(&format!("/chatroom/{room}/messages/{id}/context")).await.expect(200).json()
+}
+
 /// The id of a reply, for calls into the house.
 pub(crate) fn reply_id(reply: &Value) -> MessageId {
     reply["id"].as_str().expect("an id").parse().expect("an id")
