@@ -6,8 +6,8 @@ use gemini_backend::account;
 use gemini_backend::sandbox::stripe::{Fault, PRICE, Rule, Status};
 use serde_json::{Value, json};
 
-use crate::harness::TestApp;
 use crate::harness::shop::DAY;
+use crate::harness::{Person, TestApp};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -20,15 +20,21 @@ fn status(app: &TestApp, sub: &str) -> Value {
     app.shop().subscription(sub).expect("it is there")["status"].clone()
 }
 
-#[tokio::test]
-async fn the_one_that_was_to_be_kept_may_have_ended_before_the_other_is() {
-    let app = TestApp::selling().await;
+/// Somebody with two subscriptions, the second of which could not be ended at the first try: it comes after the one to keep.
+async fn subscribed_twice(app: &TestApp) -> (Person<'_>, String, String) {
     let ada = app.sign_up().await;
     let kept = ada.buys().await;
     app.clock.advance(Duration::from_secs(1));
     app.shop().script(one_try_fails("DELETE", "/v1/subscriptions"));
     let other = ada.buys_beside(PRICE).await;
     app.hear().await;
+    (ada, kept, other)
+}
+
+#[tokio::test]
+async fn the_one_that_was_to_be_kept_may_have_ended_before_the_other_is() {
+    let app = TestApp::selling().await;
+    let (ada, kept, other) = subscribed_twice(&app).await;
     assert_eq!(status(&app, &other), "active", "the first try came to nothing");
     app.block_webhooks();
     assert!(app.shop().set_status(&kept, Status::Canceled));
@@ -42,12 +48,7 @@ async fn the_one_that_was_to_be_kept_may_have_ended_before_the_other_is() {
 #[tokio::test]
 async fn the_payment_of_a_renewal_that_nobody_told_of_is_what_is_given_back() {
     let app = TestApp::selling().await;
-    let ada = app.sign_up().await;
-    ada.buys().await;
-    app.clock.advance(Duration::from_secs(1));
-    app.shop().script(one_try_fails("DELETE", "/v1/subscriptions"));
-    let other = ada.buys_beside(PRICE).await;
-    app.hear().await;
+    let (ada, _, other) = subscribed_twice(&app).await;
     app.block_webhooks();
     // Both are renewed before the job has its next try.
     app.live(31 * DAY).await;
@@ -106,12 +107,7 @@ async fn a_refund_whose_failure_stripe_keeps_under_its_key_is_made_all_the_same(
 #[tokio::test]
 async fn what_was_given_back_by_hand_is_not_given_back_again() {
     let app = TestApp::selling().await;
-    let ada = app.sign_up().await;
-    ada.buys().await;
-    app.clock.advance(Duration::from_secs(1));
-    app.shop().script(one_try_fails("DELETE", "/v1/subscriptions"));
-    let other = ada.buys_beside(PRICE).await;
-    app.hear().await;
+    let (ada, _, other) = subscribed_twice(&app).await;
     app.block_webhooks();
     app.stripe("POST", "refunds", &[("charge", &ada.charges().await[0])]).await;
     app.live(SOON).await;
